@@ -61,7 +61,7 @@ def command(
 ) -> int:
     """Import transcripts of other agents into the workspace.
 
-    It reads Claude Code, Codex, GitHub Copilot CLI, Gemini CLI, OpenCode, OpenHands, pi, ATIF and SWE-agent.
+    It reads Claude Code, Codex, GitHub Copilot CLI, Gemini CLI, OpenCode, OpenHands, pi, ATIF, SWE-agent and OTLP.
 
     PATH is a transcript or a folder of transcripts, imported whatever the folder of its runs. With --all a run belongs
     to this workspace if it began in the workspace's folder, or in a git worktree of it; the others are counted by

@@ -83,12 +83,18 @@ class Invocation:
         logs.configure(self.root / ".agent", level=self.log_level, stderr=stderr)
         logs.add_secrets(self.secrets)
 
-    def with_workspace(self, work: Callable[["Workspace"], Awaitable[T]], *, auto_migrate: bool | None = None) -> T:
+    def with_workspace(
+        self,
+        work: Callable[["Workspace"], Awaitable[T]],
+        *,
+        auto_migrate: bool | None = None,
+        log_to_stderr: bool = False,
+    ) -> T:
         """Open the workspace, run ``work`` with it, close it, and return the result."""
         from acode_tui.workspace import open_workspace
 
         settings = self.settings
-        self.start_log()
+        self.start_log(stderr=log_to_stderr)
 
         async def run() -> T:
             async with open_workspace(self.root, settings=settings, auto_migrate=auto_migrate) as workspace:

@@ -37,6 +37,7 @@ COMMANDS = {
     "hook": CommandModule("hook", "Take events from a running agent."),
     "import": CommandModule("import_", "Import transcripts of other agents into the workspace."),
     "mcp": CommandModule("mcp", "Let an agent ask what was tried before."),
+    "receive": CommandModule("receive", "Record runs that agents send with OpenTelemetry."),
     "search": CommandModule("search", "Find what was said, run, read or written in any run, with its place."),
     "session": CommandModule("session", "List and show recorded runs."),
     "stats": CommandModule("stats", "Show what runs used and cost, by day, model, agent, project or tool."),

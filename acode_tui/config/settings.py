@@ -14,7 +14,7 @@ from msgspec import Meta, field
 from acode_tui import plugins
 from acode_tui.domain.validation import MAX_ARTIFACT_BYTES, MAX_METADATA_BYTES, Limits
 
-FORMATS = ("claude-code", "codex", "copilot", "gemini", "opencode", "openhands", "pi", "atif", "swe-agent")
+FORMATS = ("claude-code", "codex", "copilot", "gemini", "opencode", "openhands", "pi", "atif", "swe-agent", "otlp")
 """Transcript formats that can be imported."""
 
 THEMES = (

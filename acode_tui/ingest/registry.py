@@ -14,6 +14,7 @@ from acode_tui.ingest.format import TranscriptFormat
 from acode_tui.ingest.gemini.format import Gemini
 from acode_tui.ingest.opencode.format import OpenCode
 from acode_tui.ingest.openhands.format import OpenHands
+from acode_tui.ingest.otlp.format import Otlp
 from acode_tui.ingest.pi.format import Pi
 from acode_tui.ingest.swe_agent.format import SweAgent
 
@@ -33,6 +34,7 @@ def formats() -> dict[str, TranscriptFormat]:
         Codex(),
         Atif(),
         SweAgent(),
+        Otlp(),
     )
     known = {format.name: format for format in found}
     return known | {format.name: format for format in added_formats() if format.name not in known}

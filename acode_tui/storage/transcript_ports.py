@@ -12,6 +12,25 @@ import msgspec
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.states import EntityType
 
+SPANS_FILE = "spans.db"
+"""The file in ``.agent/otlp`` that holds the spans that were received, apart from the runs that they become."""
+
+
+class StoredSpan(msgspec.Struct, frozen=True):
+    """A span as it is stored: ``rank`` decides which of two versions of a span is kept, the larger one.
+
+    ``conversation`` is the id of the conversation that the span names, or empty; ``start`` is in nanoseconds since
+    1970.
+    """
+
+    trace: str
+    id: str
+    rank: bytes
+    conversation: str
+    start: int
+    is_root: bool
+    body: bytes
+
 
 class SaveResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What ``save`` did: rows inserted and updated by kind, and how many stood already as given."""

@@ -33,6 +33,7 @@ AGENT_NAMES = {
     "pi": "pi",
     "atif": "ATIF",
     "swe-agent": "SWE-agent",
+    "otlp": "OpenTelemetry",
 }
 
 

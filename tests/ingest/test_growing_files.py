@@ -18,6 +18,7 @@ from tests.ingest.copilot.builder import copilot_story
 from tests.ingest.gemini.builder import gemini_story
 from tests.ingest.opencode.builder import Session, tool
 from tests.ingest.openhands.builder import openhands_story
+from tests.ingest.otlp.builder import otlp_story
 from tests.ingest.pi.builder import pi_story
 from tests.ingest.test_file_sessions import joined_codex, mixed_claude
 
@@ -170,6 +171,7 @@ OTHER_STORIES: list[Transcript] = [
     openhands_story(),
     copilot_story(),
     gemini_story(),
+    otlp_story(),
     *documents(),
 ]
 

@@ -6,7 +6,7 @@ here would otherwise count as the same origin, and its script could read the ans
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -119,7 +119,7 @@ def _read_request(head: bytes) -> tuple[str, str]:
         raise _RefusedError(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
     headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
     hosts = [value for name, value in headers if name == "host"]
-    if len(hosts) != 1 or _without_port(hosts[0].lower()) not in _OWN_NAMES:
+    if not names_this_machine(hosts):
         raise _RefusedError(HTTPStatus.FORBIDDEN, f"these metrics are at {ADDRESS}; other host names are refused")
     method, target, _ = parts
     if method not in ("GET", "HEAD"):
@@ -127,6 +127,11 @@ def _read_request(head: bytes) -> tuple[str, str]:
     if target.partition("?")[0] != PATH:
         raise _RefusedError(HTTPStatus.NOT_FOUND, f"the metrics are at {PATH}")
     return method, ",".join(value for name, value in headers if name == "accept")
+
+
+def names_this_machine(hosts: Sequence[str]) -> bool:
+    """Whether a request's ``Host`` headers are one, and name this machine by one of its own names."""
+    return len(hosts) == 1 and _without_port(hosts[0].lower()) in _OWN_NAMES
 
 
 def _without_port(host: str) -> str:

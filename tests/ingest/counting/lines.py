@@ -1,5 +1,6 @@
 """Counters of the formats whose transcripts are files of lines: Gemini CLI, Copilot CLI, pi."""
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import PurePath
@@ -176,3 +177,47 @@ def _pi_message(found: Ids, key: Any, message: Record) -> None:
             found.cancelled.add(call)
         elif message.get("isError") or code:
             found.failed.add(call)
+
+
+def otlp(requests: Iterable[Record]) -> dict[str, Ids]:
+    """The conversations of requests of spans, each of which names its own."""
+    sessions: dict[str, Ids] = {}
+    spans = [
+        span
+        for each in requests
+        for group in each["resourceSpans"]
+        for part in group["scopeSpans"]
+        for span in part["spans"]
+    ]
+    for span in spans:
+        fields = {pair["key"]: next(iter(pair["value"].values())) for pair in span["attributes"]}
+        found = sessions.setdefault(fields["gen_ai.conversation.id"], Ids())
+        for name in ("startTimeUnixNano", "endTimeUnixNano"):
+            found.at(int(span[name]) / 1e6)
+        trace, key = span["traceId"], (span["traceId"], span["spanId"])
+        if fields["gen_ai.operation.name"] == "execute_tool":
+            call = (trace, fields.get("gen_ai.tool.call.id", key))
+            if call not in found.calls and "gen_ai.tool.call.id" not in fields:
+                found.steps.add(key)
+            found.calls.add(call)
+            found.results.add(call)
+            if span["status"]:
+                found.failed.add(call)
+            continue
+        found.steps.add(key)
+        found.tokens[key] = (
+            whole(int(fields.get("gen_ai.usage.input_tokens", 0))),
+            whole(int(fields.get("gen_ai.usage.output_tokens", 0))),
+            0,
+            0,
+        )
+        given = [part for each in json.loads(fields.get("gen_ai.input.messages", "[]")) for part in each["parts"]]
+        found.prompts |= {trace for part in given if part["type"] == "text"}
+        found.results |= {(trace, part["id"]) for part in given if part["type"] == "tool_call_response"}
+        for part in (part for each in json.loads(fields.get("gen_ai.output.messages", "[]")) for part in each["parts"]):
+            kind = part["type"]
+            if kind == "tool_call":
+                found.calls.add((trace, part["id"]))
+            elif part["content"].strip():
+                (found.thoughts if kind == "reasoning" else found.answers).add(key)
+    return sessions

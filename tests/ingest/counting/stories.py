@@ -11,6 +11,8 @@ from tests.ingest.counting.tally import compress
 from tests.ingest.gemini.builder import Gemini, call
 from tests.ingest.opencode.builder import Session, tool
 from tests.ingest.openhands.builder import OldOpenHands, OpenHands
+from tests.ingest.otlp.builder import Requests, assistant, chat, returned, user
+from tests.ingest.otlp.builder import tool as tool_span
 from tests.ingest.pi.builder import Pi
 
 FORK = "77777777-2222-4333-8444-555555555555"
@@ -333,6 +335,31 @@ def swe_agent(folder: Path, story: Sequence[Event]) -> Path:
     return path
 
 
+def otlp(folder: Path, story: Sequence[Event]) -> Path:
+    found = Requests()
+    for number, (what, text) in enumerate(story):
+        # A trace for each event, all of them of one conversation.
+        common: dict[str, Any] = {"trace": f"{number + 1:032x}", "gen_ai__conversation__id": SESSION}
+        usage = {"gen_ai__usage__input_tokens": 20 + number, "gen_ai__usage__output_tokens": 3}
+        key = f"c{number}"
+        calls = assistant("", (key, "shell", {"command": text}))
+        if what in ("prompt", "answer"):
+            said = [{**assistant(text), "parts": [{"type": "reasoning", "content": text}, *assistant(text)["parts"]]}]
+            found.spans(chat(1, number, given=text if what == "prompt" else None, said=said, **common, **usage))
+        elif what == "lost":
+            found.spans(tool_span(1, number, result=text, **common))
+        elif what == "ok" and number % 2:
+            # The result is in the messages of the next turn alone.
+            found.spans(chat(1, number, given=text, said=[calls], **common))
+            found.spans(chat(2, number + 0.5, given=[user(text), calls, returned(key, text)], **common))
+        else:
+            found.spans(chat(1, number, said=[calls], **common))
+            if what != "open":
+                error = {"error": text} if what in ("failed", "refused") else {}
+                found.spans(tool_span(2, number + 0.5, key, result=text, **error, **common))
+    return found.write(folder / "spans.jsonl")
+
+
 WRITERS: dict[str, tuple[Write, ...]] = {
     "claude-code": (claude,),
     "codex": (codex,),
@@ -343,6 +370,7 @@ WRITERS: dict[str, tuple[Write, ...]] = {
     "pi": (pi,),
     "atif": (atif,),
     "swe-agent": (swe_agent,),
+    "otlp": (otlp,),
 }
 """The stories of each format, for tests of everything."""
 

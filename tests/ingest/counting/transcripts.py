@@ -48,6 +48,8 @@ class Counters:
             return {"": documents.openhands(events, json.loads(state.read_bytes()) if state.exists() else {})}
         if format == "opencode":
             return {export["info"]["id"]: documents.opencode(export) for export in _opencode_exports(path)}
+        if format == "otlp":
+            return lines.otlp(lines_of(path))
         document = json.loads(path.read_bytes())
         return dict(documents.atif(document)) if format == "atif" else {"": documents.swe_agent(document)}
 

@@ -1,0 +1,1 @@
+"""OpenTelemetry's spans and log records, by the conventions for generative AI."""
