@@ -9,8 +9,14 @@ from acode_tui.cli.invocation import Invocation
 
 
 def require_terminal() -> bool:
-    """Whether there is a terminal or, with ``--serve``, a browser. Prints an error if there is neither."""
+    """Whether a terminal can show the dashboard or, with ``--serve``, a browser. Prints an error if not."""
     served = os.environ.get("TEXTUAL_DRIVER", "").startswith("textual.drivers.web_driver:")
+    if not served and os.environ.get("TERM") in ("dumb", "unknown"):
+        sys.stderr.write(
+            f"error: the dashboard needs a terminal that moves its cursor, and TERM is {os.environ['TERM']}; "
+            "run `acode-tui session list` or another command, or set TERM to the terminal's name\n"
+        )
+        return False
     if served or (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
     sys.stderr.write(

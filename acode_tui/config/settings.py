@@ -292,6 +292,10 @@ class TuiSettings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="Colour theme.", extra={"default": "the dashboard's own", "choices": THEMES}),
     ] = None
+    colors: Annotated[
+        Literal["auto", "truecolor", "256", "16", "mono"],
+        Meta(description="Colours of the terminal, from the next start on; auto: what the terminal says."),
+    ] = "auto"
     refresh_seconds: Annotated[
         float, Meta(ge=0.1, le=60, description="How often it looks for other programs' writes.")
     ] = 0.5

@@ -6,6 +6,7 @@ the app waits for them before it exits.
 
 import asyncio
 import gc
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ from acode_tui.tui.personal import PersonalFile, personal_path
 from acode_tui.tui.run_alerts import Alert, RunAlerts
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style import themes
+from acode_tui.tui.style.colour_depth import EVERY_COLOUR, TerminalColours, apply_depth, terminal_colours
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.themes import ThemePreference, without_colours
 from acode_tui.tui.team import TeamRuns
@@ -91,15 +93,18 @@ class Dashboard(App[int]):
         asks_for_folder: bool = False,
         follow_consent: FollowConsent | None = None,
         personal: PersonalFile | None = None,
+        terminal: TerminalColours = EVERY_COLOUR,
     ) -> None:
         """``opening`` opens the workspace. Times are shown in ``zone``, None for the machine's own. ``save_theme``
         keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``. ``freeze_objects`` is called
         after the first frame, and again after the workspace was opened. With ``migration_consent`` the user is asked
         before migrations run, with ``asks_for_folder`` before anything is written into the folder. With
         ``follow_consent`` transcripts are imported while they are written, as soon as the user agrees. ``personal``
-        keeps the user's saved queries; without it they last until the end.
+        keeps the user's saved queries; without it they last until the end. ``terminal`` is what the terminal can show.
         """
+        self.terminal_colours = terminal  # Textual asks for the variables of the theme
         super().__init__()
+        apply_depth(self, terminal.depth)
         self.root = root
         self.settings = settings
         self.zone = zone
@@ -128,7 +133,9 @@ class Dashboard(App[int]):
         self._leaving = threading.Event()
         self._toasts: dict[tuple[str, str], float] = {}
         """When each toast on screen goes, in the event loop's time, by title and message."""
-        self._theme_preference = ThemePreference(self, settings.tui.theme, save=save_theme, report=self.report)
+        self._theme_preference = ThemePreference(
+            self, settings.tui.theme, terminal=terminal, save=save_theme, report=self.report
+        )
         self.set_keymap(settings.tui.keymap)
 
     @property
@@ -164,7 +171,9 @@ class Dashboard(App[int]):
 
     def get_css_variables(self) -> dict[str, str]:
         """The theme's colours, with enough contrast to be read."""
-        self.theme_variables = themes.corrected_variables(self.current_theme, super().get_css_variables())
+        self.theme_variables = themes.corrected_variables(
+            self.current_theme, super().get_css_variables(), self.terminal_colours.depth
+        )
         return self.theme_variables
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -469,6 +478,7 @@ def run_dashboard(root: Path, settings: Settings, *, asks_for_folder: bool = Tru
         asks_for_folder=asks_for_folder and is_own_checkout(root),
         follow_consent=follow_consent(root),
         personal=PersonalFile(personal_path()),
+        terminal=terminal_colours(os.environ, settings.tui.colors),
     )
     code = app.run(mouse=layout.mouse)
     if app.fatal_error is not None:

@@ -24,6 +24,7 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import APP, DEMO
 from acode_tui.tui.main.header import HeaderLine
 from acode_tui.tui.main.screen import MainScreen
+from acode_tui.tui.style.colour_depth import terminal_colours
 from acode_tui.tui.style.text import styled
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def run_demo(options: Options, *, local: bool = False, seconds: float | None = N
         settings = demo.prepare()
         logs.configure(demo.root / ".agent", level=log_level)
         stack.callback(logs.configure, None)
-        app = DemoDashboard(demo, settings, seconds=seconds)
+        app = DemoDashboard(demo, settings, seconds=seconds, terminal=terminal_colours(os.environ, settings.tui.colors))
         ends.append(app.end)
         code = app.run()
         if app.fatal_error is not None:

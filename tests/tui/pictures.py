@@ -111,6 +111,8 @@ class Pictures:
         before = self.app.theme
         for size, kind in SIZES.items():
             await self.pilot.resize_terminal(*size)
+            # A busy machine may lay the screen out later than the resize is answered.
+            await until(self.pilot, lambda wanted=size: self.app.screen._compositor.size == wanted)  # type: ignore[misc]
             state = f"{name} {size[0]}x{size[1]}"
             if kind == "svg":
                 looks = [await self._look(theme) for theme in themes]

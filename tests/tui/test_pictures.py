@@ -25,6 +25,7 @@ NOT_SHOWN = {
         "LiveScreen",
         "NodeActions",
         "ProgressDialog",
+        "QueryScreen",
         "RecordsScreen",
     ),
     *("RunFinder", "SaveDialog"),

@@ -15,6 +15,7 @@ from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.main import overview
 from acode_tui.tui.state import DiskSpace
+from acode_tui.tui.style.colour_depth import TerminalColours
 from tests.tui.dialogs.test_import import Scripted
 from tests.tui.driving import dashboard, over, until_listed
 from tests.tui.fake import NOW, FakeOutbox, FakeStore, FakeWorkspace, conflict, online, summary
@@ -86,9 +87,9 @@ async def test_toasts(snapshot: SnapshotAssertion) -> None:
         await pictures.take("toasts")
 
 
-async def test_without_colours(snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    async with picturing(over(online(FakeWorkspace()), settings=RESTING), snapshot) as pictures:
+async def test_without_colours(snapshot: SnapshotAssertion) -> None:
+    app = over(online(FakeWorkspace()), settings=RESTING, terminal=TerminalColours("mono"))
+    async with picturing(app, snapshot) as pictures:
         await until_listed(pictures.pilot)
         await pictures.see("4,872 pending")
         await pictures.take("no colour", (*THEMES, "ansi-light"))

@@ -35,7 +35,7 @@ MAX_COLUMNS = 110
 """The widest that text is laid out: longer lines are hard to read."""
 MAX_SETTLED = 120
 """Blocks at most whose true heights are looked for at once: those of two screens of calls."""
-_MATCH = "$match-text on $match-background"
+_MATCH = "underline $match-text on $match-background"
 _MARGIN = 2
 """Columns at the left edge, for the mark of the cursor."""
 

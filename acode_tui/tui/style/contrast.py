@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from textual.color import BLACK, WHITE, Color
 
+from acode_tui.tui.style.colour_depth import ColourDepth, shown
+
 MIN_TEXT_RATIO, MIN_SIGN_RATIO = 4.5, 3.0
 """The least contrast ratios of text, and of glyphs and frames that carry meaning."""
 
@@ -36,19 +38,25 @@ TEXT_BACKGROUNDS = {
 _STEPS = 25
 
 
-def corrections(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a theme whose contrast is too low, each with a colour that has enough. Others are left out."""
+def corrections(variables: Mapping[str, str], depth: ColourDepth = "truecolor") -> dict[str, str]:
+    """The variables of a theme whose contrast is too low in a terminal of this depth, each with a colour that has
+    enough. Others are left out.
+    """
+
+    def corrected(value: str, backgrounds: Iterable[Color], least: float) -> str:
+        return _corrected(value, backgrounds, least, depth)
+
     background = solid(variables["background"], BLACK)
     backgrounds = [solid(variables[name], background) for name in BACKGROUNDS]
     removed, added = (solid(variables[name], background) for name in ("removed-background", "added-background"))
-    changed = {name: _corrected(variables[name], backgrounds, MIN_TEXT_RATIO) for name in TEXTS if name in variables}
-    changed["text-error"] = _corrected(changed["text-error"], [*backgrounds, removed], MIN_TEXT_RATIO)
-    changed["text-success"] = _corrected(changed["text-success"], [*backgrounds, added], MIN_TEXT_RATIO)
-    changed |= {name: _corrected(variables[name], backgrounds, MIN_SIGN_RATIO) for name in SIGNS}
+    changed = {name: corrected(variables[name], backgrounds, MIN_TEXT_RATIO) for name in TEXTS if name in variables}
+    changed["text-error"] = corrected(changed["text-error"], [*backgrounds, removed], MIN_TEXT_RATIO)
+    changed["text-success"] = corrected(changed["text-success"], [*backgrounds, added], MIN_TEXT_RATIO)
+    changed |= {name: corrected(variables[name], backgrounds, MIN_SIGN_RATIO) for name in SIGNS}
     for name, behind in TEXT_BACKGROUNDS.items():
-        changed[name] = _corrected(variables[name], [solid(variables[behind], background)], MIN_TEXT_RATIO)
+        changed[name] = corrected(variables[name], [solid(variables[behind], background)], MIN_TEXT_RATIO)
     busy_border = background.blend(solid(variables["warning"], background), 0.6).hex6
-    changed["busy-border"] = _corrected(busy_border, backgrounds, MIN_SIGN_RATIO)
+    changed["busy-border"] = corrected(busy_border, backgrounds, MIN_SIGN_RATIO)
     return {name: value for name, value in changed.items() if value != variables.get(name)}
 
 
@@ -75,16 +83,20 @@ def _luminance(colour: Color) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _corrected(value: str, backgrounds: Iterable[Color], least: float) -> str:
+def _corrected(value: str, backgrounds: Iterable[Color], least: float, depth: ColourDepth) -> str:
     """The value if it has enough contrast on all backgrounds, else the nearest such colour towards black or white."""
     behind = list(backgrounds)
-    least_now = min(ratio(solid(value, background), background) for background in behind)
+
+    def contrast(colour: Color) -> float:
+        return min(ratio(shown(colour, depth), shown(background, depth)) for background in behind)
+
+    least_now = min(contrast(solid(value, background)) for background in behind)
     if least_now >= least and not value.startswith("auto"):
         return value
     start = solid(value, behind[0])
-    extreme = max((WHITE, BLACK), key=lambda end: min(ratio(end, background) for background in behind))
+    extreme = max((WHITE, BLACK), key=contrast)
     for step in range(_STEPS + 1):
         moved = Color.parse(start.blend(extreme, step / _STEPS).hex6)
-        if all(ratio(moved, background) >= least for background in behind):
+        if contrast(moved) >= least:
             return moved.hex6
     return extreme.hex6

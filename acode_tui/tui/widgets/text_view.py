@@ -25,8 +25,8 @@ _MIN_WIDTH = 20
 _LABEL_GAP = 2
 """Columns between a line's label and the line."""
 
-_MATCH = "$match-text on $match-background"
-_SELECTED_MATCH = "bold $selected-match-text on $selected-match-background"
+_MATCH = "underline $match-text on $match-background"
+_SELECTED_MATCH = "bold underline $selected-match-text on $selected-match-background"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from acode_tui.config import Settings, TuiSettings
+from acode_tui.tui.style.colour_depth import terminal_colours
 from acode_tui.tui.tools.log import LogScreen
 from acode_tui.workspace import Workspace
 from tests.clocks import TurnedClock
@@ -155,11 +156,10 @@ def coloured(pilot: Pilot[int]) -> int:
 
 @pytest.mark.parametrize("wished", [True, False])
 async def test_no_color_removes_colours_and_every_state_keeps_its_sign(
-    fake_online: FakeWorkspace, monkeypatch: pytest.MonkeyPatch, wished: bool
+    fake_online: FakeWorkspace, wished: bool
 ) -> None:
-    if wished:
-        monkeypatch.setenv("NO_COLOR", "1")
-    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+    terminal = terminal_colours({"TERM": "xterm-256color", **({"NO_COLOR": "1"} if wished else {})})
+    async with over(fake_online, terminal=terminal).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         await until(pilot, lambda: "4,872" in shown(pilot))
         assert (coloured(pilot) == 0) is wished
