@@ -32,6 +32,7 @@ class Turn:
         self.is_conversation = is_conversation
         self.open_turns = 1
         self.failure: str | None = None
+        self.cancelled: str | None = None
         self.waits_for: str | None = None
 
 
@@ -70,10 +71,15 @@ class Conversations:
                 self._open[key] = turn
             return turn
 
-    def leave(self, turn: Turn, *, failure: str | None = None, waits_for: str | None = None) -> None:
-        """End a turn. The last one of a run decides: Failed, AwaitingApproval, Paused as a conversation, Completed."""
+    def leave(
+        self, turn: Turn, *, failure: str | None = None, cancelled: str | None = None, waits_for: str | None = None
+    ) -> None:
+        """End a turn. The last one of a run ends it: Failed, AwaitingApproval, Paused as a conversation, Cancelled,
+        Completed.
+        """
         with self._lock:
             turn.failure = failure or turn.failure
+            turn.cancelled = cancelled or turn.cancelled
             turn.waits_for = waits_for or turn.waits_for
             turn.open_turns -= 1
             if turn.open_turns:
@@ -85,7 +91,9 @@ class Conversations:
             elif turn.waits_for is not None:
                 turn.run.leave_open(turn.waits_for, approval=True)
             elif turn.is_conversation:
-                turn.run.leave_open("the turn has ended; the conversation may go on")
+                turn.run.leave_open(turn.cancelled or "the turn has ended; the conversation may go on")
+            elif turn.cancelled is not None:
+                turn.run.cancel(turn.cancelled)
             turn.run.end()
 
 
@@ -119,7 +127,10 @@ def text_of(content: Any) -> str:
 
 def field(item: Any, name: str) -> Any:
     """A field of a dictionary or an attribute of an object; None where there is none."""
-    return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
+    try:
+        return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
+    except Exception:  # noqa: BLE001 - the object is the agent's: its properties may raise anything
+        return None
 
 
 def _text_of_part(part: Any) -> str:
