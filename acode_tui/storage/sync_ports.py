@@ -126,6 +126,14 @@ class ClaimedRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.superseded[0].id if self.superseded else self.row.record_id
 
 
+class QueuedPage(NamedTuple):
+    """A page of sessions that was queued: the records made, the id to go on after (None at the end), the sessions."""
+
+    made: int
+    after: str | None
+    sessions: tuple[str, ...]
+
+
 class Delivered(NamedTuple):
     """A batch, and what the team's database did with it."""
 
@@ -179,13 +187,32 @@ class DeliveryOutbox(Outbox, Protocol):
         ...
 
     async def queue_unsent(
-        self, *, after: str, limit: int, everything: bool, new_incarnation: bool = False
-    ) -> tuple[int, str | None]:
+        self,
+        *,
+        after: str,
+        limit: int,
+        everything: bool,
+        new_incarnation: bool = False,
+        waiting: bool = False,
+        queued: frozenset[str] = frozenset(),
+    ) -> QueuedPage:
         """Queue the rows of one page of sessions that were never synced; with ``everything``, all their rows.
 
-        ``after`` is the session id that the page before ended with. Returns how many records were made, and the id to
-        go on after; None at the end. ``new_incarnation``: the server's versions of these rows no longer count.
+        ``after`` is the session id that the page before ended with. ``new_incarnation``: the server's versions of these
+        rows no longer count. ``waiting``: only sessions with a record in the outbox. ``queued``: sessions to leave out.
         """
+        ...
+
+    async def resend_position(self, incarnation: str) -> str:
+        """The session that an interrupted re-send to this incarnation ended with; empty where there was none."""
+        ...
+
+    async def note_resend(self, incarnation: str, after: str | None) -> None:
+        """Note up to which session a re-send got; None at its end."""
+        ...
+
+    async def count_unsent(self, *, everything: bool) -> int:
+        """How many rows ``queue_unsent`` is about; with ``everything``, all there are."""
         ...
 
     async def expired(self, *, before: datetime, after_id: int, limit: int) -> tuple[ExpiredRecord, ...]:

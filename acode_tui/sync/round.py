@@ -5,13 +5,14 @@ However a round ends, it is recorded: in the circuit, in the sync log and in the
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from time import perf_counter
 
 from acode_tui.domain.clock import WallClock
-from acode_tui.domain.progress import ReportProgress
+from acode_tui.domain.progress import Progress, ReportProgress, progress_after
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import PostgresFault
-from acode_tui.storage.ports import DeliveryOutbox, LogEntry, SyncJournal, SyncTarget
+from acode_tui.storage.ports import DeliveryOutbox, LogEntry, PullCursor, SyncJournal, SyncTarget
 from acode_tui.sync.batch_size import BatchSize
 from acode_tui.sync.drain import OutboxProcessor, RoundCounts
 from acode_tui.sync.lease_holder import LeaseHolder
@@ -25,7 +26,11 @@ RETENTION_INTERVAL = timedelta(hours=1)
 RETENTION_PAGE = 500
 """Outbox records that are deleted in one transaction."""
 HISTORY_PAGE = 20
-"""Sessions whose rows are queued in one transaction."""
+"""Sessions whose rows are queued in one transaction, for which the user's own writes wait."""
+QUEUED_AHEAD = 10_000
+"""Records that are queued before they are sent: enough for batches of every size."""
+PAGES_AHEAD = 100
+"""Pages after which is sent what waits, although they had little to queue."""
 
 Work = Callable[[RoundCounts], Awaitable[None]]
 
@@ -131,24 +136,8 @@ class SyncRound:
         self._state.activity = SyncState.SYNCING if self._target.is_expected else SyncState.CONNECTING
         target, cursor = await self._target.ready(self._lease.token)
         self._state.activity = SyncState.SYNCING
-        self._wake.is_quiet()  # what was committed before the drain does not count
         should_stop = self._state.should_stop
-        processor = OutboxProcessor(
-            self._outbox,
-            target,
-            cursor,
-            workspace_id=self._journal.workspace_id,
-            token=self._lease.token,
-            batch_size=lambda: self._batch_size(batch_size),
-            sizes=self._sizes,
-            counts=counts,
-            should_stop=should_stop,
-            is_quiet=self._wake.is_quiet,
-            pending=await self._outbox.pending_count(),
-            on_progress=on_progress,
-            on_batch=self.on_batch,
-        )
-        await processor.run()
+        await self._drain(target, cursor, counts, batch_size=batch_size, on_progress=on_progress)
         if should_stop():
             return
         counts.pulled = await pull(
@@ -167,21 +156,104 @@ class SyncRound:
             self._has_read_again = not should_stop()
         await self._run_retention(target)
 
+    async def _drain(
+        self,
+        target: SyncTarget,
+        cursor: PullCursor,
+        counts: RoundCounts,
+        *,
+        batch_size: int | None = None,
+        on_progress: ReportProgress | None = None,
+    ) -> None:
+        self._wake.is_quiet()  # what was committed before the drain does not count
+        processor = OutboxProcessor(
+            self._outbox,
+            target,
+            cursor,
+            workspace_id=self._journal.workspace_id,
+            token=self._lease.token,
+            batch_size=lambda: self._batch_size(batch_size),
+            sizes=self._sizes,
+            counts=counts,
+            should_stop=self._state.should_stop,
+            is_quiet=self._wake.is_quiet,
+            pending=await self._outbox.pending_count(),
+            on_progress=on_progress,
+            on_batch=self.on_batch,
+        )
+        await processor.run()
+
     async def run_history(self, counts: RoundCounts, *, on_progress: ReportProgress | None = None) -> None:
-        """Queue every row that was never synced, then run a round."""
-        await self._target.ready(self._lease.token)
-        await self._queue(everything=False)
-        await self.run(counts, on_progress=on_progress)
+        """Queue every row that was never synced and send it, in turns; then run a round."""
+        target, cursor = await self._target.ready(self._lease.token)
+        self._state.activity = SyncState.SYNCING
+        show = await self._progress_of_all(on_progress, everything=False)
+        await self._send_in_turns(target, cursor, counts, on_progress=show, everything=False)
+        if not self._state.should_stop():
+            await self.run(counts, on_progress=show)
 
     async def run_full(self, counts: RoundCounts, *, on_progress: ReportProgress | None = None) -> None:
-        """Queue every row, then run a round: the way back from ``remote_behind``."""
-        should_stop = self._state.should_stop
-        cursor = await self._target.restart_cursor()
-        await self._queue(everything=True, new_incarnation=cursor is not None)
-        if cursor is not None and not should_stop():
-            await self._journal.set_pull_cursor(self._lease.token, cursor)
-        if not should_stop():
-            await self.run(counts, on_progress=on_progress)
+        """Queue every row and send it, in turns; then run a round: the way back from ``remote_behind``.
+
+        One that was interrupted goes on where it ended.
+        """
+        target, restart = await self._target.restart()
+        cursor = restart
+        if cursor is None:
+            target, cursor = await self._target.ready(self._lease.token)
+        self._state.activity = SyncState.SYNCING
+        show = await self._progress_of_all(on_progress, everything=True)
+        await self._send_in_turns(
+            target, cursor, counts, on_progress=show, everything=True, new_incarnation=restart is not None
+        )
+        if self._state.should_stop():
+            return
+        if restart is not None:
+            await self._journal.set_pull_cursor(self._lease.token, restart)
+        await self.run(counts, on_progress=show)
+
+    async def _send_in_turns(
+        self,
+        target: SyncTarget,
+        cursor: PullCursor,
+        counts: RoundCounts,
+        *,
+        on_progress: ReportProgress | None,
+        everything: bool,
+        new_incarnation: bool = False,
+    ) -> None:
+        """Queue some pages of sessions, send what waits, and so on. A stop ends it between two pages or batches."""
+        queue = partial(
+            self._outbox.queue_unsent, limit=HISTORY_PAGE, everything=everything, new_incarnation=new_incarnation
+        )
+        after: str | None = await self._outbox.resend_position(cursor.incarnation) if everything else ""
+        queued: frozenset[str] = frozenset()
+        while after is not None and not self._state.should_stop():
+            if everything:
+                # What waits of a session further on is sent with this turn, so its parents have to be in front of it.
+                waiting: str | None = after
+                while waiting is not None and not self._state.should_stop():
+                    page = await queue(after=waiting, waiting=True, queued=queued)
+                    queued, waiting = queued.union(page.sessions), page.after
+            made = pages = 0
+            while after is not None and made < QUEUED_AHEAD and pages < PAGES_AHEAD and not self._state.should_stop():
+                page = await queue(after=after, queued=queued)
+                made, pages, after = made + page.made, pages + 1, page.after
+            if not self._state.should_stop():
+                await self._drain(target, cursor, counts, on_progress=on_progress)
+            if everything and not self._state.should_stop():
+                await self._outbox.note_resend(cursor.incarnation, after)
+
+    async def _progress_of_all(self, on_progress: ReportProgress | None, *, everything: bool) -> ReportProgress | None:
+        """Progress of a drain as progress of all turns: their total, and the rate since the first one began."""
+        if on_progress is None:
+            return None
+        total, started = await self._outbox.count_unsent(everything=everything), perf_counter()
+
+        def show(drained: Progress) -> None:
+            on_progress(progress_after(perf_counter() - started, drained.done, total, drained.unit))
+
+        return show
 
     async def _run_retention(self, target: SyncTarget) -> None:
         """Once an hour: delete delivered records past their retention."""
@@ -191,13 +263,6 @@ class SyncRound:
         self._retention_at = now
         days = self._state.settings.persistence.sync.retention_days
         await delete_expired(self._outbox, target, before=now - timedelta(days=days))
-
-    async def _queue(self, *, everything: bool, new_incarnation: bool = False) -> None:
-        after: str | None = ""
-        while after is not None and not self._state.should_stop():
-            _, after = await self._outbox.queue_unsent(
-                after=after, limit=HISTORY_PAGE, everything=everything, new_incarnation=new_incarnation
-            )
 
     async def _append_log(self, counts: RoundCounts, event: str, message: str, at: datetime, elapsed: float) -> None:
         entry = LogEntry(

@@ -115,20 +115,20 @@ class TargetConnection:
         last = await self._journal.last_acknowledged()
         return last is not None and not await target.ledger_has([last])
 
-    async def restart_cursor(self) -> PullCursor | None:
-        """Where to start over with a server that went back in time; None if it did not. Raises PostgresFault.
+    async def restart(self) -> tuple[SyncTarget, PullCursor | None]:
+        """The target, and where to start over with it if the server went back in time. Raises PostgresFault.
 
-        The caller stores the cursor once everything is queued again: until then the state stays REMOTE_BEHIND, so
-        that a re-send that was interrupted is not taken for one that was done.
+        The caller stores the cursor once everything was sent again: until then the state stays REMOTE_BEHIND, so that a
+        re-send that was interrupted is not taken for one that was done.
         """
         target, _ = await self._connected()
         cursor = await self._journal.pull_cursor()
         head = await self._register(target)
         if cursor is None or not (is_behind(head, cursor) or await self._has_lost_batches(target)):
-            return None
+            return target, None
         if head.incarnation == cursor.incarnation:
             head = await target.renew_incarnation(self._journal.workspace_id)
-        return PullCursor(change_seq=0, incarnation=head.incarnation)
+        return target, PullCursor(change_seq=0, incarnation=head.incarnation)
 
     async def probe(self) -> None:
         """Connect, read versions, clock and round trip, and disconnect; changes nothing. Raises PostgresFault."""

@@ -15,7 +15,9 @@ import pytest
 
 from acode_tui import SessionState
 from acode_tui.domain.errors import SyncError
+from acode_tui.domain.progress import Progress
 from acode_tui.storage.postgres.provisioning import provisioning_sql
+from acode_tui.sync import round as round_
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.sync.sharing import PATIENCE_SECONDS
 from acode_tui.workspace import Workspace
@@ -368,14 +370,17 @@ async def test_an_edit_sent_to_a_restored_server_is_not_overwritten_without_a_co
             await assert_equal(each.database_path, team)
 
 
-async def test_an_interrupted_full_sync_leaves_the_state_remote_behind(
-    tmp_path: Path, time: FakeTime, team: Database
+async def test_an_interrupted_full_sync_leaves_the_state_remote_behind_and_goes_on_where_it_ended(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(round_, "HISTORY_PAGE", 5)
+    monkeypatch.setattr(round_, "QUEUED_AHEAD", 10)
     async with opened(tmp_path, time) as workspace:
-        for number in range(30):
-            await workspace.store.create_session(f"run {number}")
+        sessions = [await workspace.store.create_session(f"run {number}") for number in range(30)]
         await workspace.sync.sync_now()
         await team.execute("TRUNCATE sessions, sync_inbox, workspaces CASCADE")
+        # A child that waits, far behind: it goes with the first turn, after its parent.
+        await workspace.store.transition_session(sessions[-1].id, SessionState.PLANNING, reason="meanwhile")
         queue = workspace.outbox.queue_unsent
         pages: list[int] = []
 
@@ -388,9 +393,22 @@ async def test_an_interrupted_full_sync_leaves_the_state_remote_behind(
         await workspace.sync.sync_full()
         workspace.outbox.queue_unsent = queue  # type: ignore[method-assign]
         assert pages == [1]
+
+        def stop(progress: Progress) -> None:
+            # All records are counted before the first of them is sent.
+            assert progress.total == 31
+            if progress.done > 15:
+                workspace.sync.wind_down()
+
+        first = await workspace.sync.sync_full(progress=stop)
+        assert 15 < first.synced < 31
         with pytest.raises(SyncError, match="reset or restored"):
             await workspace.sync.sync_now()
-        assert (await workspace.sync.sync_full()).remaining == 0
+        second = await workspace.sync.sync_full()
+        assert (second.failed, second.remaining) == (0, 0)
+        assert second.synced + second.duplicates < 25
+        third = await workspace.sync.sync_full()
+        assert (third.synced, third.duplicates) == (0, 31)
     await assert_nothing_was_lost(workspace.database_path, team)
 
 

@@ -124,7 +124,7 @@ async def test_a_lane_that_is_queued_again_keeps_its_claims(tmp_path: Path, time
             "DELETE FROM outbox_claims WHERE record_id = 1",
             "DELETE FROM outbox WHERE entity_type = 'session'",
         )
-        made, _ = await workspace.outbox.queue_unsent(after="", limit=9, everything=False)
+        made = (await workspace.outbox.queue_unsent(after="", limit=9, everything=False)).made
         assert made == 1
         assert query(workspace, claimed) == [key for key in before if key[0].startswith("session_task")]
         assert query(workspace, "SELECT count(*) FROM outbox_claims") == [(1,)]

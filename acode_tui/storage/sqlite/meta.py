@@ -14,6 +14,7 @@ LAST_SYNC = "sync_last_at"
 DUPLICATES = "sync_duplicates"
 _PULL_CURSOR = "sync_mark"
 _LAST_ACKNOWLEDGED = "sync_last_key"
+_RESEND = "sync_resend"
 
 
 def read(connection: sqlite3.Connection, key: str) -> str | None:
@@ -76,3 +77,14 @@ def store_last_acknowledged(connection: sqlite3.Connection, session_id: str, key
 def forget_last_acknowledged(connection: sqlite3.Connection) -> None:
     """Forget it, where everything is to be sent again."""
     store(connection, _LAST_ACKNOWLEDGED, "")
+
+
+def read_resend_position(connection: sqlite3.Connection, incarnation: str) -> str:
+    """The session that an interrupted re-send to this incarnation ended with; empty where there was none."""
+    started, _, after = (read(connection, _RESEND) or "").partition(" ")
+    return after if started == incarnation else ""
+
+
+def store_resend_position(connection: sqlite3.Connection, incarnation: str, after: str | None) -> None:
+    """Note how far a re-send queued its sessions; None at its end."""
+    store(connection, _RESEND, "" if after is None else f"{incarnation} {after}")

@@ -22,6 +22,7 @@ from acode_tui.storage.ports import (
     OutboxRecord,
     OutboxStats,
     OutboxStatus,
+    QueuedPage,
     RecordKey,
 )
 from acode_tui.storage.sqlite import meta
@@ -287,8 +288,15 @@ class SqliteOutbox:
         return conflicts
 
     async def queue_unsent(
-        self, *, after: str, limit: int, everything: bool, new_incarnation: bool = False
-    ) -> tuple[int, str | None]:
+        self,
+        *,
+        after: str,
+        limit: int,
+        everything: bool,
+        new_incarnation: bool = False,
+        waiting: bool = False,
+        queued: frozenset[str] = frozenset(),
+    ) -> QueuedPage:
         """Queue one page of sessions; see ``retention.queue_unsent``."""
         return await self._writer.run(
             lambda connection: retention.queue_unsent(
@@ -298,9 +306,25 @@ class SqliteOutbox:
                 limit=limit,
                 everything=everything,
                 new_incarnation=new_incarnation,
+                waiting=waiting,
+                queued=queued,
             ),
             quiet=True,
         )
+
+    async def resend_position(self, incarnation: str) -> str:
+        """The session that an interrupted re-send to this incarnation ended with; empty where there was none."""
+        return await self._readers.run(lambda connection: meta.read_resend_position(connection, incarnation))
+
+    async def note_resend(self, incarnation: str, after: str | None) -> None:
+        """Note up to which session a re-send got; None at its end."""
+        await self._writer.run(
+            lambda connection: meta.store_resend_position(connection, incarnation, after), quiet=True
+        )
+
+    async def count_unsent(self, *, everything: bool) -> int:
+        """How many rows ``queue_unsent`` is about."""
+        return await self._readers.run(lambda connection: retention.count_unsent(connection, everything=everything))
 
     # Retention
 

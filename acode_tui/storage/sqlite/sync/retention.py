@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from acode_tui.domain.clock import MonotonicClock, format_time
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import Operation
-from acode_tui.storage.ports import ExpiredRecord, LocalCounts
+from acode_tui.storage.ports import ExpiredRecord, LocalCounts, QueuedPage
 from acode_tui.storage.sqlite import meta, rows
 from acode_tui.storage.sqlite.runs import outbox_writes
 from acode_tui.storage.sqlite.runs.read_graph import read_graph
@@ -21,6 +21,9 @@ WHERE processed_at IS NOT NULL AND processed_at < ? AND id > ? ORDER BY id LIMIT
 """
 _DELETE = "DELETE FROM outbox WHERE id = ?"
 _SESSIONS = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
+_WAITING_SESSIONS = """
+SELECT DISTINCT session_id FROM outbox WHERE processed_at IS NULL AND session_id > ? ORDER BY session_id LIMIT ?
+"""
 _KNOWN = "SELECT 1 FROM outbox WHERE idempotency_key = ?"
 _FORGET = "DELETE FROM outbox WHERE idempotency_key = ? AND processed_at IS NOT NULL"
 _FORGET_VERSIONS = tuple(
@@ -73,21 +76,39 @@ def queue_unsent(
     limit: int,
     everything: bool,
     new_incarnation: bool = False,
-) -> tuple[int, str | None]:
+    waiting: bool = False,
+    queued: frozenset[str] = frozenset(),
+) -> QueuedPage:
     """Queue, for one page of sessions by id, every row that was never synced; with ``everything``, every row.
 
-    A session is queued whole, so a run that is interrupted and repeated leaves none of its rows out. Returns how many
-    records were made, and the session id to go on after; None at the end.
+    A session is queued whole, so a run that is interrupted and repeated leaves none of its rows out. ``waiting``: only
+    sessions with a record in the outbox. Those in ``queued`` are left out.
 
     In a ``new_incarnation`` of the server the versions of the former one are void: if the rows were still based on
     them, an edit that another replica sent to the restored server could be overwritten without a conflict.
     """
-    sessions = connection.execute(_SESSIONS, (after, limit)).fetchall()
+    page = connection.execute(_WAITING_SESSIONS if waiting else _SESSIONS, (after, limit)).fetchall()
+    sessions = [each for each in page if each[0] not in queued]
     if new_incarnation:
         for forget in _FORGET_VERSIONS:
             connection.executemany(forget, sessions)
     made = sum(_queue_session(connection, clock, session_id, everything=everything) for (session_id,) in sessions)
-    return made, sessions[-1][0] if len(sessions) == limit else None
+    return QueuedPage(made, page[-1][0] if len(page) == limit else None, tuple(each for (each,) in sessions))
+
+
+_UNSENT = "SELECT count(*) FROM {table} WHERE sync_version = 0"
+_UNSENT_FOLLOWERS = """
+SELECT count(*) FROM sessions AS s JOIN {table} AS t ON t.session_id = s.id WHERE s.sync_version = 0
+"""
+
+
+def count_unsent(connection: sqlite3.Connection, *, everything: bool) -> int:
+    """How many rows ``queue_unsent`` is about; with ``everything``, all there are."""
+    total = 0
+    for table in TABLES.values():
+        form = "SELECT count(*) FROM {table}" if everything else _UNSENT if table.mutable else _UNSENT_FOLLOWERS
+        total += connection.execute(form.format(table=table.name)).fetchone()[0]
+    return total
 
 
 def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, session_id: str, *, everything: bool) -> int:
