@@ -57,6 +57,15 @@ def decoded(data: Any, media: Any) -> Image | None:
     return Image(content, kind)
 
 
+def image_of(data: Any, media: Any) -> Image:
+    """An image given as base64 text. Where that is cut or missing, an image without content still says that it was."""
+    found = decoded(data, media)
+    if found is not None:
+        return found
+    kind = media if type(media) is str and _MEDIA_TYPE.fullmatch(media) else "application/octet-stream"
+    return Image(b"", kind)
+
+
 def has_image(content: Any) -> bool:
     return type(content) is list and any(type(block) is dict and block.get("type") == "image" for block in content)
 

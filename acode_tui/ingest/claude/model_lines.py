@@ -82,7 +82,7 @@ class ModelLines(ClaudeSession):
             key = text(block.get("tool_use_id")) or f"result:{line}:{index}"
             call = self._run.result_of(key, at, line)
             results.attach_result(call, block, "", None, False, at, self._context.path)
-        elif kind not in ("redacted_thinking", "image", "container_upload"):
+        elif kind not in ("redacted_thinking", "image", "container_upload", "fallback"):
             self._count_unknown(f"content/{label(kind)}")
 
     def _add_call(

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState
 from acode_tui.ingest.codex.events import QUIET_EVENTS, QUIET_ITEMS, images_in
 from acode_tui.ingest.codex.records import Payload
@@ -14,7 +15,7 @@ from acode_tui.ingest.codex.results import (
     record_command,
     record_tool,
 )
-from acode_tui.ingest.codex.session import CodexSession
+from acode_tui.ingest.codex.session import SOURCE, CodexSession
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import CallDraft, ImageDraft, NeedsWholeFileError
 from acode_tui.ingest.finish import LastSeen
@@ -66,8 +67,16 @@ class EventLines(CodexSession):
             self._record(text(event.call_id), record_command, msgspec.to_builtins(event), at)
         elif kind == "patch_apply_end":
             self._record(text(event.call_id), record_changes, msgspec.to_builtins(event), at)
-        elif kind == "mcp_tool_call_end":
+        elif kind in ("mcp_tool_call_end", "dynamic_tool_call_response"):
             self._record(text(event.call_id), record_tool, msgspec.to_builtins(event), at)
+        elif kind == "collab_agent_spawn_end":
+            self._note_child(text(event.call_id), label(event.new_thread_id))
+        elif kind == "sub_agent_activity":
+            self._timeline.note(f"subagent {label(event.kind)}: {label(event.agent_path)}", line)
+        elif kind == "guardian_assessment":
+            # It is written when the assessment begins, and again with its result.
+            if label(event.rationale) or label(event.risk_level):
+                self._note_text(f"review of an action: {label(event.status)}", text(event.rationale), line)
         elif kind not in QUIET_EVENTS:
             self._count_unknown("event_msg", kind)
 
@@ -90,7 +99,7 @@ class EventLines(CodexSession):
         elif kind == "FileChange":
             # Its id is not that of the call.
             self._record("", record_changes, item, at)
-        elif kind == "McpToolCall":
+        elif kind in ("McpToolCall", "DynamicToolCall"):
             self._record(text(item.get("id")), record_tool, item, at)
         elif kind not in QUIET_ITEMS:
             self._count_unknown("item_completed", kind)
@@ -108,6 +117,13 @@ class EventLines(CodexSession):
             note(call, record, at)
         elif self._run.is_resumed:
             raise NeedsWholeFileError
+
+    def _note_child(self, key: str, agent: str) -> None:
+        """The session that a call started."""
+        call = self._run.calls.get(key)
+        if call is not None and agent:
+            call.facts["agentId"] = agent
+            call.facts["childSessionId"] = imported_id(SOURCE, agent)
 
     def _roll_back(self, turns: Any, line: int) -> None:
         count = turns if type(turns) is int and 0 < turns < 10_000 else 0

@@ -7,7 +7,9 @@ from acode_tui.ingest.contents import decoded, text_of
 from acode_tui.ingest.draft import ImageDraft
 from acode_tui.ingest.records import label, text
 
-QUIET_LINES = frozenset({"inter_agent_communication", "session_state", "world_state"})
+QUIET_LINES = frozenset(
+    {"inter_agent_communication", "inter_agent_communication_metadata", "session_state", "world_state"}
+)
 QUIET_EVENTS = frozenset(
     {
         # Said again by the items.
@@ -15,6 +17,11 @@ QUIET_EVENTS = frozenset(
         "agent_reasoning",
         "agent_reasoning_raw_content",
         "agent_reasoning_section_break",
+        "collab_agent_interaction_end",
+        "collab_close_end",
+        "collab_resume_end",
+        "collab_waiting_end",
+        "dynamic_tool_call_request",
         "exec_command_begin",
         "image_generation_end",
         "item_started",
@@ -42,12 +49,20 @@ QUIET_EVENTS = frozenset(
 QUIET_ITEMS = frozenset(
     {
         "AgentMessage",
+        "CollabAgentToolCall",
         "ContextCompaction",
+        "EnteredReviewMode",
+        "ExitedReviewMode",
+        "Extension",
+        "HookPrompt",
         "ImageGeneration",
         "ImageView",
         "Plan",
         "Reasoning",
+        "Sleep",
+        "SubAgentActivity",
         "WebSearch",
+        "additional_tools",
         "compaction",
         "context_compaction",
         "ghost_snapshot",

@@ -54,6 +54,10 @@ class ItemLines(CodexSession):
                 self._add_call(step, line, raw, item, at)
             else:
                 self._add_call_without_id(step, kind, raw, item, at)
+        elif kind == "agent_message":
+            # What another agent of the same run says to this one.
+            self._has_new_input = True
+            self._note_text(f"message of {label(item.author) or 'another agent'}", text_of(item.content), line)
         elif type(kind) is not str or kind not in QUIET_ITEMS:
             self._count_unknown("response_item", kind)
 

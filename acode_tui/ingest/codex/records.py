@@ -51,6 +51,12 @@ class Payload(msgspec.Struct):
     approval_policy: Any = None
     sandbox_policy: Any = None
     effort: Any = None
+    new_thread_id: Any = None
+    agent_path: Any = None
+    kind: Any = None
+    rationale: Any = None
+    risk_level: Any = None
+    author: Any = None
     internal_chat_message_metadata_passthrough: Any = None
 
 

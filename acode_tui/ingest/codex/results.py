@@ -36,7 +36,7 @@ _PHRASES: tuple[tuple[str, ToolCallState], ...] = (
     ("failed to parse function arguments", ToolCallState.FAILED),  # every version
     ("rejected by user", ToolCallState.CANCELLED),
 )
-_SEARCHES = frozenset({"web_search_call", "web_search", "tool_search_call", "grep_files", "list_dir"})
+_SEARCHES = frozenset({"web_search", "tool_search", "grep_files", "list_dir"})
 _AGENTS = frozenset({"spawn_agent", "wait_agent", "wait", "send_input"})
 _REFUSED = frozenset({"declined", "rejected", "cancelled"})
 RECORDED = "recorded"
@@ -202,17 +202,18 @@ def record_changes(call: CallDraft, record: dict[str, Any], at: datetime | None)
 
 
 def record_tool(call: CallDraft, record: dict[str, Any], at: datetime | None) -> None:
-    """Note how a call of an MCP server ended (``mcp_tool_call_end``, ``McpToolCall``)."""
+    """Note how a call of an MCP server ended (``mcp_tool_call_end``, ``McpToolCall``), or of a tool of the editor
+    (``dynamic_tool_call_response``, ``DynamicToolCall``)."""
     result = record.get("result")
     error = record.get("error")
     if type(result) is dict and "Err" in result:
         error = result["Err"]
     inner = result.get("Ok") if type(result) is dict else None
     is_error = type(inner) is dict and (inner.get("isError") or inner.get("is_error")) is True
-    if error or is_error or record.get("status") == "failed":
+    if error or is_error or record.get("success") is False or record.get("status") == "failed":
         message = text(error) or (text(error.get("message")) if type(error) is dict else "")
         _record(call, "failed", at, message or "the tool reported an error")
-    elif result is not None or record.get("status") == "completed":
+    elif result is not None or record.get("success") is True or record.get("status") == "completed":
         _record(call, "succeeded", at, "")
 
 

@@ -22,22 +22,58 @@ SOURCE = "copilot"
 
 _QUIET = frozenset(
     {
+        "assistant.idle",
+        "assistant.intent",
+        "assistant.reasoning",
         "assistant.turn_end",
         "assistant.turn_start",
+        "assistant.usage",
         "hook.end",
+        "hook.progress",
         "hook.start",
+        "pending_messages.modified",
+        "session.autopilot_objective_changed",
+        "session.background_tasks_changed",
+        "session.compaction_start",
         "session.context_changed",
+        "session.custom_agents_updated",
+        "session.extensions_loaded",
+        "session.idle",
+        "session.mcp_server_status_changed",
+        "session.mcp_servers_loaded",
+        "session.mode_notice_delivered",
         "session.permissions_changed",
+        "session.remote_steerable_changed",
+        "session.session_limits_changed",
+        "session.skills_loaded",
+        "session.title_changed",
+        "session.todos_changed",
+        "session.tools_updated",
         "session.usage_checkpoint",
+        "session.usage_info",
+        "subagent.configured",
         "system.message",
+        "tool.execution_partial_result",
+        "tool.execution_progress",
+        "tool.user_requested",
     }
 )
-"""Events that say nothing about the run."""
+"""Events that say nothing about the run: about the program, or said again by others (those of the SDK's schema)."""
+_QUIET_KINDS = ("command.", "elicitation.", "exit_plan_mode.", "external_tool.", "user_input.")
+"""How the types of questions to the user begin: the call that asks is pending until it has its result."""
 _NOTES = {
     "session.info": "info",
     "session.warning": "warning",
     "session.truncation": "context truncated",
     "session.plan_changed": "plan changed",
+    "session.context_cleared": "context cleared",
+    "session.handoff": "handed over",
+    "session.snapshot_rewind": "the user went back to an earlier state of the files",
+    "session.workspace_file_changed": "file of the session changed",
+    "skill.invoked": "skill",
+    "subagent.deselected": "agent left",
+    "subagent.selected": "agent chosen",
+    "model.call_failure": "call of the model failed",
     "system.notification": "notification",
     "subagent.completed": "subagent completed",
     "subagent.failed": "subagent failed",
@@ -64,7 +100,7 @@ class CopilotReader:
         reader = self._reader
         kind = text(event.type)
         at = reader.at(line, parse_stamp(event.timestamp))
-        if kind in _QUIET:
+        if kind in _QUIET or kind.startswith(_QUIET_KINDS):
             return
         data = _data.decode(bytes(event.data)) or Data()
         agent = label(event.agent_id)
@@ -197,11 +233,12 @@ class CopilotReader:
             reader.fail(f"error: {text(data.message) or 'unknown'}", line)
         elif kind in _NOTES:
             self._note(line, kind, data)
-        elif kind != "session.compaction_start":
+        else:
             reader.count_unknown(kind)
 
     def _note(self, line: int, kind: str, data: Data) -> None:
-        content = text(data.message) or text(data.content) or label(data.operation) or label(data.agent_name)
+        said = (data.message, data.content, data.error_message, data.summary, data.path, data.name, data.agent_name)
+        content = next((found for found in map(text, said) if found), "") or label(data.operation)
         self._reader.note(_NOTES[kind], line, content)
 
     # -- the end of the file

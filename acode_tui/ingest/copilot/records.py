@@ -55,3 +55,6 @@ class Data(msgspec.Struct, rename="camel"):
     agent_name: Any = None
     agent_display_name: Any = None
     operation: Any = None
+    error_message: Any = None
+    path: Any = None
+    name: Any = None

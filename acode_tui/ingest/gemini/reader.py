@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from acode_tui.domain.states import SessionState, ToolCallState
-from acode_tui.ingest.contents import decoded
+from acode_tui.ingest.contents import image_of
 from acode_tui.ingest.counts import SkippedLines
 from acode_tui.ingest.draft import ImageDraft, StepDraft
 from acode_tui.ingest.finish import LastSeen
@@ -204,7 +204,7 @@ def _images(parts: list[Any]) -> list[ImageDraft]:
     found = []
     for part in parts:
         data = part.get("inlineData") if type(part) is dict else None
-        image = decoded(data.get("data"), data.get("mimeType")) if type(data) is dict else None
-        if image is not None:
+        if type(data) is dict and text(data.get("mimeType")).startswith("image/"):
+            image = image_of(data.get("data"), data.get("mimeType"))
             found.append(ImageDraft("image", image.content, image.content_type))
     return found

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from acode_tui.domain.states import ArtifactType, ToolCallState
-from acode_tui.ingest.contents import Image, decoded
+from acode_tui.ingest import contents
+from acode_tui.ingest.contents import Image
 from acode_tui.ingest.draft import ArtifactDraft, CallDraft, to_bytes
 from acode_tui.ingest.records import label, text
 
@@ -61,7 +62,7 @@ def image_of(part: dict[str, Any]) -> Image | None:
     head, comma, data = address.partition(",")
     if not comma or not head.startswith("data:image/") or not head.endswith(";base64"):
         return None
-    return decoded(data, head.removeprefix("data:").removesuffix(";base64"))
+    return contents.image_of(data, head.removeprefix("data:").removesuffix(";base64"))
 
 
 def _artifact(

@@ -7,7 +7,7 @@ was done; the steps that the last entry does not follow from are marked as aband
 from pathlib import PurePath
 from typing import Any
 
-from acode_tui.ingest.contents import decoded, text_of
+from acode_tui.ingest.contents import image_of, text_of
 from acode_tui.ingest.counts import SkippedLines
 from acode_tui.ingest.draft import ImageDraft
 from acode_tui.ingest.finish import LastSeen
@@ -203,7 +203,6 @@ def _images(content: Any) -> list[ImageDraft]:
     found = []
     for block in content if type(content) is list else ():
         if type(block) is dict and block.get("type") == "image":
-            image = decoded(block.get("data"), block.get("mimeType"))
-            if image is not None:
-                found.append(ImageDraft("image", image.content, image.content_type))
+            image = image_of(block.get("data"), block.get("mimeType"))
+            found.append(ImageDraft("image", image.content, image.content_type))
     return found

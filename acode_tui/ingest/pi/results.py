@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 
 from acode_tui.domain.states import ArtifactType, ToolCallState
-from acode_tui.ingest.contents import decoded, text_of
+from acode_tui.ingest.contents import image_of, text_of
 from acode_tui.ingest.draft import ArtifactDraft, CallDraft, to_bytes
 from acode_tui.ingest.pi.records import Message
 
@@ -35,12 +35,11 @@ def attach_result(call: CallDraft, message: Message, at: datetime | None) -> Non
     call.add_artifact(_artifact(call, state, content, details, at))
     for index, block in enumerate(message.content if type(message.content) is list else ()):
         if type(block) is dict and block.get("type") == "image":
-            image = decoded(block.get("data"), block.get("mimeType"))
-            if image is not None:
-                name = f"{call.name} image"
-                call.add_artifact(
-                    ArtifactDraft(f"image {index}", ArtifactType.IMAGE, name, image.content, image.content_type, at)
-                )
+            image = image_of(block.get("data"), block.get("mimeType"))
+            name = f"{call.name} image"
+            call.add_artifact(
+                ArtifactDraft(f"image {index}", ArtifactType.IMAGE, name, image.content, image.content_type, at)
+            )
 
 
 def _exit_code(content: str, given: object) -> int | None:

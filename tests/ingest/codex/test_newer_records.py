@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.states import ArtifactType, ToolCallState, WorkState
-from tests.ingest.builders import Codex, calls_of, graph_of, read, stamp, steps_of
+from tests.ingest.builders import Codex, call_named, calls_of, graph_of, read, stamp, steps_of
 
 ORIGIN = "01aaaaaa-2222-4333-8444-555555555555"
 
@@ -245,6 +245,46 @@ def test_each_step_has_its_own_tokens() -> None:
     transcript.tokens(30, 20)
     found = [(step.metadata or {})["tokens"]["output"] for step in steps_of(graph_of(transcript))]
     assert found == [10, 20]
+
+
+def test_what_other_agents_say_and_do_are_events_and_none_is_unknown() -> None:
+    transcript = started()
+    transcript.calls("c1", "spawn_agent")
+    transcript.event("collab_agent_spawn_end", call_id="c1", new_thread_id="agent-1")
+    transcript.output("c1", "started")
+    transcript.event("sub_agent_activity", kind="started", agent_path="/root/agent-1")
+    transcript.item("agent_message", author="/root/agent-1", content=[{"type": "input_text", "text": "Two files."}])
+    transcript.event("guardian_assessment", status="in_progress")
+    transcript.event("guardian_assessment", status="denied", risk_level="high", rationale="It deletes files.")
+    transcript.says("I see.")
+    for name in ("Extension", "CollabAgentToolCall", "Sleep"):
+        completed(transcript, name)
+    transcript.line("inter_agent_communication_metadata")
+    graph = graph_of(transcript)
+    reasons = [event.reason.partition(" [")[0] for event in graph.events]
+    assert {
+        "subagent started: /root/agent-1",
+        "message of /root/agent-1: Two files.",
+        "review of an action: denied: It deletes files.",
+    } <= set(reasons)
+    assert (call_named(graph, "spawn_agent").result or {})["agentId"] == "agent-1"
+    assert read(transcript).unknown == {}
+
+
+def test_a_tool_of_the_editor_fails_by_its_own_record() -> None:
+    transcript = started()
+    transcript.calls("c1", "look_up")
+    transcript.event("dynamic_tool_call_response", call_id="c1", success=False, error="no such page")
+    transcript.output("c1", "")
+    assert call_named(graph_of(transcript), "look_up").state is ToolCallState.FAILED
+
+
+def test_a_search_for_tools_gives_a_search_result() -> None:
+    transcript = started()
+    transcript.item("tool_search_call", call_id="c1", arguments={"query": "calendar"})
+    transcript.item("tool_search_output", call_id="c1", tools=[{"name": "calendar_list"}])
+    (artifact,) = call_named(graph_of(transcript), "tool_search").artifacts
+    assert (artifact.type, artifact.content) == (ArtifactType.SEARCH_RESULT, b"calendar_list")
 
 
 def test_unknown_records_are_counted_by_their_types() -> None:

@@ -1,15 +1,26 @@
 """Counter of Claude Code."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
-from tests.ingest.counting.tally import Ids, Record, objects, texts, whole
+from tests.ingest.counting.tally import ANSWER, IMAGE, Ids, Record, kind_of, objects, texts, whole
 
 _NOT_TYPED = (
     *("<local-command-", "<task-notification>", "<bash-", "Caveat:", "This session is being continued"),
     *("[Request interrupted", "<teammate-message", "<system-reminder>", "Stop hook feedback"),
+    *("[SYSTEM NOTIFICATION", "Another Claude session sent a message:"),
 )
+_KINDS = {
+    "FileContent": ("Read", "NotebookRead"),
+    "FileWrite": ("Write",),
+    "FileDiff": ("Edit", "MultiEdit", "NotebookEdit", "apply_patch"),
+    "SearchResult": ("Grep", "Glob", "LS", "ToolSearch", "WebSearch", "WebFetch", "web_search", "web_fetch"),
+    "ModelResponse": ("Task", "Agent"),
+}
+_TAGS = re.compile(r"<(system-reminder|ide_opened_file|ide_selection|ide_diagnostics)>(.*?)</\1>", re.DOTALL)
 _COMMANDS = ("<command-name>", "<command-message>")
+_CAVEATS = ("Caveat:", "<local-command-caveat>")
 _REFUSED = ("The user doesn't want to proceed with this tool use", "[Request interrupted by user")
 
 
@@ -30,26 +41,40 @@ def claude(records: Iterable[Record], counted: set[tuple[str, str]], parent: str
         if kind == "assistant":
             if command is not None and message.get("model") != "<synthetic>":
                 found.prompts.add(command)
+                found.prompts_with()
                 command = None
             _claude_answer(found, record, message, counted, own, given)
         elif kind == "user":
             has_results = _claude_results(found, record, message)
             text = texts(message.get("content")).strip()
-            if record.get("isMeta") or record.get("isCompactSummary") or has_results or "toolUseResult" in record:
+            if has_results or "toolUseResult" in record:
                 continue
-            if (record.get("origin") or {}).get("kind", "human") != "human":
-                continue
-            if text.startswith(_COMMANDS):
+            for tag in _TAGS.finditer(text):
+                found.notes(tag.group(2).strip())
+            text = _TAGS.sub("", text).strip()
+            images = sum(part.get("type") == "image" for part in objects(message.get("content")))
+            is_human = (record.get("origin") or {}).get("kind", "human") == "human"
+            if record.get("isMeta") or record.get("isCompactSummary") or not is_human:
+                found.notes("" if text.startswith(_CAVEATS) else text)
+            elif text.startswith(_COMMANDS):
                 command = (record.get("uuid"), text)
             elif text and not text.startswith(_NOT_TYPED):
                 if record.get("isSidechain") and text in given:
                     continue
                 command = None
-                found.prompts.add((_uuid(record), text))
-            elif not text and any(part.get("type") == "image" for part in objects(message.get("content"))):
-                found.prompts.add((record.get("uuid"), "image"))
+                _typed(found, (_uuid(record), text), images)
+            elif not text and images:
+                _typed(found, (record.get("uuid"), "image"), images)
+            else:
+                found.notes("" if text.startswith(_CAVEATS) else text)
     counted |= own
     return found
+
+
+def _typed(found: Ids, key: Any, images: int) -> None:
+    if key not in found.prompts:
+        found.prompts.add(key)
+        found.prompts_with(images)
 
 
 def _uuid(record: Record) -> Any:
@@ -65,7 +90,7 @@ def _queued(found: Ids, record: Record) -> None:
         return
     prompt = texts(attachment.get("prompt")).strip()
     if prompt and attachment.get("commandMode", "prompt") == "prompt":
-        found.prompts.add((record.get("uuid"), prompt))
+        _typed(found, (record.get("uuid"), prompt), 0)
 
 
 def _claude_answer(
@@ -81,19 +106,29 @@ def _claude_answer(
     content = message.get("content")
     blocks = objects([{"type": "text", "text": content}] if isinstance(content, str) else content)
     for block in blocks:
-        if block["type"] == "text" and block["text"].strip():
-            found.answers.add(key)
+        if block["type"] == "text":
+            found.says(key, block["text"])
+            if block["text"].strip():
+                found.answers.add(key)
         elif block["type"] == "thinking" and block.get("thinking", "").strip():
             found.thoughts.add(key)
+            found.thinks(block["thinking"])
         elif block["type"] in ("tool_use", "server_tool_use", "mcp_tool_use"):
-            found.calls.add(block.get("id") or id(block))
-            if block["name"] == "StructuredOutput":
+            call = block.get("id") or id(block)
+            given_to = block.get("input") or {}
+            if call not in found.calls and block["name"] == "ExitPlanMode" and str(given_to.get("plan", "")).strip():
+                found.made[ANSWER] += 1
+            if call not in found.calls and block["name"] == "StructuredOutput":
                 # What the run returns is its answer.
                 found.answers.add(key)
+                found.made[ANSWER] += 1
+            found.calls.add(call)
+            found.kinds[call] = kind_of(block["name"], **_KINDS)
             if block["name"] in ("Task", "Agent"):
                 given.add(str((block.get("input") or {}).get("prompt", "")).strip())
         elif block["type"].endswith("_tool_result"):
             found.results.add(block["tool_use_id"])
+            found.outputs.add((block["tool_use_id"], texts(block.get("content"))))
     usage, request = message.get("usage"), record.get("requestId")
     if not usage or message.get("model") == "<synthetic>" or (key, request) in counted:
         return
@@ -115,6 +150,10 @@ def _claude_results(found: Ids, record: Record, message: Record) -> bool:
         found.failed.discard(call)
         found.cancelled.discard(call)
         text = texts(block.get("content"))
+        output = (call, text, record.get("timestamp"))
+        if output not in found.outputs:
+            found.made[IMAGE] += sum(part.get("type") == "image" for part in objects(block.get("content")))
+        found.outputs.add(output)
         refused = note.startswith("User rejected tool use") or text.startswith(_REFUSED)
         if refused or record.get("toolDenialKind") == "user-rejected" or fields.get("interrupted") is True:
             found.cancelled.add(call)

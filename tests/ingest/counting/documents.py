@@ -8,10 +8,30 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.ingest.counting.tally import Ids, Record, objects, texts, whole
+from tests.ingest.counting.tally import DIFF, IMAGE, OUTPUT, Ids, Record, kind_of, objects, texts, whole
 
 _REFUSED = ("The user rejected permission", "Tool execution aborted", "The user dismissed")
 _NO_CALLS = ("change_agent_state", "condensation", "condensation_request", "finish", "message", "recall", "system")
+_OPENCODE_KINDS = {
+    "FileContent": ("read",),
+    "FileWrite": ("write",),
+    "FileDiff": ("edit", "multiedit", "patch", "apply_patch"),
+    "SearchResult": ("grep", "glob", "list", "webfetch", "websearch"),
+    "ModelResponse": ("task",),
+}
+_OPENHANDS_KINDS = {
+    "FileContent": ("read",),
+    "FileWrite": ("write",),
+    "FileDiff": ("edit",),
+    "SearchResult": ("browse", "glob", "grep"),
+    "ModelResponse": ("finish",),
+}
+_EDITOR_KINDS = {"FileContent": ("view",), "FileWrite": ("create",)}
+_SWE_KINDS = {
+    "FileContent": ("open", "goto", "scroll_up", "scroll_down"),
+    "FileWrite": ("create",),
+    "SearchResult": ("find_file", "search_dir", "search_file"),
+}
 _SWE_FAILURES = ("EXECUTION TIMED OUT", "COMMAND TIMED OUT", "Your proposed edit has introduced new syntax error")
 
 
@@ -28,6 +48,7 @@ def opencode(export: Record) -> Ids:
             images = [part for part in parts if str(part.get("url", "")).startswith("data:image/")]
             if not found.parent and ("\n".join(typed).strip() or images):
                 found.prompts.add(key)
+                found.prompts_with(len(images))
             continue
         found.steps.add(key)
         tokens = info.get("tokens") or {}
@@ -37,8 +58,12 @@ def opencode(export: Record) -> Ids:
         for part in parts:
             if part["type"] == "text" and part["text"].strip() and not part.get("ignored"):
                 found.answers.add(key)
+                found.says(key, part["text"])
             elif part["type"] == "reasoning" and part["text"].strip():
                 found.thoughts.add(key)
+                found.thinks(part["text"])
+            elif part["type"] == "patch":
+                found.notes(", ".join(part["files"]))
             elif part["type"] == "tool":
                 _opencode_call(found, (key, part["callID"]), part["tool"], part["state"])
     return found
@@ -49,6 +74,11 @@ def _opencode_call(found: Ids, call: Any, tool: str, state: Record) -> None:
     if state["status"] not in ("completed", "error"):
         return
     found.results.add(call)
+    found.kinds[call] = kind_of(tool, **_OPENCODE_KINDS)
+    found.outputs.add((call,))
+    found.made[IMAGE] += sum(
+        str(part.get("url", "")).startswith("data:image/") for part in objects(state.get("attachments"))
+    )
     if state["status"] == "error":
         (found.cancelled if state["error"].startswith(_REFUSED) else found.failed).add(call)
     elif tool == "invalid" or (state.get("metadata") or {}).get("exit") not in (None, 0):
@@ -117,18 +147,24 @@ def _openhands_event(found: Ids, number: int, event: Record) -> None:
     if kind == "MessageEvent" and event["source"] == "user":
         if texts(message.get("content")).strip():
             found.prompts.add(number)
+            found.prompts_with()
     elif kind in ("MessageEvent", "ActionEvent") and event["source"] == "agent":
         found.steps.add(key)
         if texts(event.get("thought") or message.get("content")).strip():
             found.answers.add(key)
+            found.says(key, texts(event.get("thought") or message.get("content")))
         thoughts = [event, message]
         if any(part.get("reasoning_content") or part.get("thinking_blocks") for part in thoughts):
             found.thoughts.add(key)
+            found.thinks("a thought")
         if kind == "ActionEvent":
-            found.calls.add(event["tool_call_id"])
+            call = event["tool_call_id"]
+            found.calls.add(call)
+            found.kinds[call] = _openhands_kind(event["tool_name"], event.get("action") or {})
     elif kind in ("ObservationEvent", "AgentErrorEvent", "UserRejectObservation"):
         call = event["tool_call_id"]
         found.results.add(call)
+        found.outputs.add((call, number))
         observation = event.get("observation") or {}
         code = observation.get("exit_code", (observation.get("metadata") or {}).get("exit_code"))
         if kind == "UserRejectObservation":
@@ -142,12 +178,20 @@ def _openhands_event(found: Ids, number: int, event: Record) -> None:
             found.failed.add(call)
 
 
+def _openhands_kind(tool: str, action: Record) -> str:
+    if tool in ("file_editor", "str_replace_editor"):
+        command = action.get("command")
+        return DIFF if command not in ("view", "create") else kind_of(command, **_EDITOR_KINDS)
+    return "SearchResult" if "browse" in tool else kind_of(tool, **_OPENHANDS_KINDS)
+
+
 def _older_event(found: Ids, number: int, event: Record) -> None:
     args = event.get("args") or {}
     action, observation = event.get("action"), event.get("observation")
     if action == "message" and event["source"] == "user":
         if args["content"].strip():
             found.prompts.add(number)
+            found.prompts_with()
     elif action is not None and event["source"] == "agent":
         metadata = event.get("tool_call_metadata") or {}
         response = metadata.get("model_response") or {}
@@ -162,10 +206,13 @@ def _older_event(found: Ids, number: int, event: Record) -> None:
                 or str(args.get("content") if action == "message" else args.get("thought") or "").strip()
             ):
                 found.answers.add(key)
+                found.says(key, "an answer")
         if action not in _NO_CALLS:
             found.calls.add(event["id"])
+            found.kinds[event["id"]] = _openhands_kind(metadata.get("function_name") or action, args)
     elif observation not in (None, "null", "recall", "agent_state_changed") and event.get("cause") in found.calls:
         found.results.add(event["cause"])
+        found.outputs.add((event["cause"], number))
         code = ((event.get("extras") or {}).get("metadata") or event.get("extras") or {}).get("exit_code")
         if observation == "error" or code not in (None, 0, -1):
             found.failed.add(event["cause"])
@@ -183,24 +230,31 @@ def atif(document: Record, parent: str = "") -> list[tuple[str, Ids]]:
         key = step["step_id"]
         if step["source"] == "user" and texts(step.get("message")).strip():
             found.prompts.add(key)
+            found.prompts_with(sum(part.get("type") == "image" for part in objects(step.get("message"))))
         if step["source"] == "agent":
             found.steps.add(key)
             if texts(step.get("message")).strip():
                 found.answers.add(key)
+                found.says(key, texts(step["message"]))
             if str(step.get("reasoning_content") or "").strip():
                 found.thoughts.add(key)
+                found.thinks(step["reasoning_content"])
             metrics = step.get("metrics") or {}
             cached = whole(metrics.get("cached_tokens"))
             fresh = whole(metrics.get("prompt_tokens")) - cached
             found.tokens[key] = (fresh, whole(metrics.get("completion_tokens")), cached, 0)
             calls = [(key, call["tool_call_id"]) for call in objects(step.get("tool_calls"))]
             found.calls.update(calls)
-            for result in objects((step.get("observation") or {}).get("results")):
+            for index, result in enumerate(objects((step.get("observation") or {}).get("results"))):
                 named = (key, result.get("source_call_id"))
                 if named in calls:
                     found.results.add(named)
+                    found.outputs.add((named, index))
                 elif not result.get("source_call_id") and len(calls) == 1:
                     found.results.add(calls[0])
+                    found.outputs.add((calls[0], index))
+                elif texts(result.get("content")):
+                    found.made[OUTPUT] += 1
     name = document.get("trajectory_id") or document.get("session_id") or ""
     children = objects(document.get("subagent_trajectories"))
     return [(name, found), *(pair for child in children for pair in atif(child, name))]
@@ -210,6 +264,7 @@ def swe_agent(document: Record) -> Ids:
     """A trajectory; files of demonstrations have a history alone."""
     found = Ids()
     found.prompts.add("problem")
+    found.prompts_with()
     turns = objects(document.get("trajectory"))
     history = [message for message in objects(document.get("history")) if not message.get("is_demo")]
     if not turns:
@@ -227,12 +282,17 @@ def swe_agent(document: Record) -> Ids:
         found.steps.add(number)
         if str(turn.get("thought") or turn.get("response") or "").strip():
             found.answers.add(number)
+            found.says(number, str(turn.get("thought") or turn.get("response")))
         if str(turn.get("action") or "").strip():
             found.calls.add(number)
             if turn.get("observation") is not None:
                 found.results.add(number)
+                found.outputs.add((number,))
+                found.kinds[number] = kind_of(turn["action"].split()[0], **_SWE_KINDS)
                 if texts(turn["observation"]).lstrip().startswith(_SWE_FAILURES):
                     found.failed.add(number)
+    if turns and str((document.get("info") or {}).get("submission") or "").strip():
+        found.made[DIFF] += 1
     stats = (document.get("info") or {}).get("model_stats") or {}
     found.tokens["session"] = (whole(stats.get("tokens_sent")), whole(stats.get("tokens_received")), 0, 0)
     return found

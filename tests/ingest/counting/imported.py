@@ -1,5 +1,6 @@
 """Counts the same things in a run that a reader made."""
 
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,10 @@ def tally_of(graph: SessionGraph) -> Tally:
     steps, calls, metadata = steps_of(graph), calls_of(graph), graph.metadata or {}
     tokens = metadata["tokens"]
     unclaimed = [entry for step in steps for entry in (step.metadata or {}).get("unclaimedResults", [])]
+
+    artifacts = [found for task in graph.tasks for found in task.artifacts]
+    artifacts += [found for step in steps for found in step.artifacts]
+    artifacts += [found for call in calls for found in call.artifacts]
 
     def with_type(kind: ArtifactType) -> int:
         return sum(
@@ -37,6 +42,7 @@ def tally_of(graph: SessionGraph) -> Tally:
         first=_moment(metadata.get("firstTime")),
         last=_moment(metadata.get("lastTime")),
         parent=metadata.get("parentNativeId", ""),
+        artifacts=dict(sorted(Counter(artifact.type.value for artifact in artifacts).items())),
     )
 
 

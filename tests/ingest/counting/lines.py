@@ -6,11 +6,32 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
-from tests.ingest.counting.tally import Ids, Record, moment, objects, texts, whole
+from tests.ingest.counting.tally import DIFF, IMAGE, Ids, Record, kind_of, moment, objects, texts, whole
 
 _SHELL_EXIT = re.compile(r"^Exit Code: (-?\d+)", re.MULTILINE)
 _COPILOT_EXIT = re.compile(r"completed with exit code (-?\d+)>\s*\Z")
 _PI_EXIT = re.compile(r"Command exited with code (-?\d+)\s*\Z")
+_GEMINI_KINDS = {
+    "FileContent": ("read_file", "read_many_files"),
+    "FileWrite": ("write_file",),
+    "FileDiff": ("replace",),
+    "SearchResult": ("list_directory", "glob", "grep_search", "search_file_content", "google_web_search", "web_fetch"),
+    "ModelResponse": ("invoke_agent", "delegate_to_agent"),
+}
+_COPILOT_KINDS = {
+    "FileContent": ("view",),
+    "FileWrite": ("create",),
+    "FileDiff": ("edit", "apply_patch"),
+    "SearchResult": ("grep", "glob"),
+    "ModelResponse": ("task",),
+}
+_PI_KINDS = {
+    "FileContent": ("read",),
+    "FileWrite": ("write",),
+    "FileDiff": ("edit",),
+    "SearchResult": ("grep", "multi_grep", "find", "ls"),
+    "ModelResponse": ("subagent",),
+}
 _PI_ABORTED = re.compile(r"(Operation|Command|Request was) aborted\s*\Z")
 
 
@@ -40,15 +61,25 @@ def _gemini_message(found: Ids, key: Any, message: Record) -> None:
     if message["type"] == "user":
         text = texts(content).lstrip()
         injected = text.startswith(("/", "?", "<session_context>", "<hook_context>"))
-        if text and not injected and not any("functionResponse" in part for part in objects(content)):
+        is_result = any("functionResponse" in part for part in objects(content))
+        if text and not injected and not is_result and key not in found.prompts:
             found.prompts.add(key)
+            found.prompts_with(sum("inlineData" in part for part in objects(content)))
+        elif text.startswith(("/", "?")) and not is_result:
+            found.notes(texts(content))
+    elif message["type"] != "gemini":
+        found.notes(texts(content))
     if message["type"] != "gemini":
         return
     found.steps.add(key)
-    if texts(content).strip():
+    if texts(content).strip() and key not in found.answers:
         found.answers.add(key)
-    if any(str(t.get("subject", "")) + str(t.get("description", "")) for t in objects(message.get("thoughts"))):
+        found.says(key, texts(content))
+    thoughts = [str(t.get("subject", "")) + str(t.get("description", "")) for t in objects(message.get("thoughts"))]
+    if any(thoughts) and key not in found.thoughts:
         found.thoughts.add(key)
+        for thought in thoughts:
+            found.thinks(thought)
     tokens = message.get("tokens") or {}
     if tokens:
         cached = whole(tokens.get("cached"))
@@ -59,6 +90,10 @@ def _gemini_message(found: Ids, key: Any, message: Record) -> None:
         if call["status"] not in ("success", "error", "cancelled"):
             continue
         found.results.add(call["id"])
+        display = call.get("resultDisplay")
+        has_diff = isinstance(display, dict) and bool(display.get("fileDiff"))
+        found.kinds[call["id"]] = DIFF if has_diff else kind_of(call["name"], **_GEMINI_KINDS)
+        found.outputs.add((call["id"], str(call.get("result"))))
         said = [
             part["functionResponse"]["response"] for part in objects(call.get("result")) if "functionResponse" in part
         ]
@@ -83,17 +118,31 @@ def copilot(records: Iterable[Record]) -> Ids:
         if kind == "user.message" and not event.get("agentId") and not data.get("source"):
             if str(data.get("content", "")).strip():
                 found.prompts.add(number)
+                found.prompts_with()
+        elif kind == "user.message":
+            found.notes(str(data.get("content", "")))
+        elif kind == "session.compaction_complete":
+            found.notes(str(data.get("summaryContent") or ""))
+        elif kind == "session.task_complete":
+            found.notes(str(data.get("summary") or ""))
+        elif kind in ("session.info", "session.warning", "system.notification"):
+            found.notes(str(data.get("message") or data.get("content") or ""))
         elif kind == "assistant.message":
             key = data.get("apiCallId") or data.get("messageId")
             found.steps.add(key)
             if str(data.get("content") or "").strip():
                 found.answers.add(key)
+                found.says(key, data["content"])
             if str(data.get("reasoningText") or "").strip():
                 found.thoughts.add(key)
+                found.thinks(data["reasoningText"])
             outputs[key] = max(outputs.get(key, 0), whole(data.get("outputTokens")))
-            found.calls.update(request["toolCallId"] for request in objects(data.get("toolRequests")))
+            for request in objects(data.get("toolRequests")):
+                found.calls.add(request["toolCallId"])
+                found.kinds[request["toolCallId"]] = kind_of(str(request.get("name")), **_COPILOT_KINDS)
         elif kind == "tool.execution_start":
             found.calls.add(data["toolCallId"])
+            found.kinds.setdefault(data["toolCallId"], kind_of(str(data.get("toolName")), **_COPILOT_KINDS))
         elif kind == "tool.execution_complete":
             _copilot_result(found, data)
         elif kind == "session.usage_record":
@@ -118,6 +167,7 @@ def _copilot_tokens(usage: Record) -> tuple[int, int, int, int]:
 def _copilot_result(found: Ids, data: Record) -> None:
     key = data["toolCallId"]
     found.results.add(key)
+    found.outputs.add((key, str(data.get("result")), str(data.get("error"))))
     text = str((data.get("result") or {}).get("content", ""))
     exit_ = _COPILOT_EXIT.search(text)
     code = (data.get("shellExecution") or {}).get("exitCode", int(exit_.group(1)) if exit_ else 0)
@@ -148,6 +198,10 @@ def pi(records: Iterable[Record], counted: set[tuple[str, str]]) -> Ids:
         found.at(stamp)
         if entry["type"] == "message":
             _pi_message(found, key, entry["message"])
+        elif entry["type"] in ("compaction", "branch_summary"):
+            found.notes(entry.get("summary") or "")
+        elif entry["type"] == "custom_message":
+            found.notes(texts(entry.get("content")))
     return found
 
 
@@ -156,21 +210,31 @@ def _pi_message(found: Ids, key: Any, message: Record) -> None:
     role = message.get("role")
     if role == "user" and (texts(content).strip() or any(part.get("type") == "image" for part in objects(content))):
         found.prompts.add(key)
+        found.prompts_with(sum(part.get("type") == "image" for part in objects(content)))
+    elif role == "bashExecution":
+        found.notes(message.get("output") or "")
+    elif role in ("custom", "hookMessage"):
+        found.notes(texts(content))
     elif role == "assistant":
         found.steps.add(key)
         for part in objects(content):
             if part["type"] == "text" and part["text"].strip():
                 found.answers.add(key)
+                found.says(key, part["text"])
             elif part["type"] == "thinking" and part["thinking"].strip():
                 found.thoughts.add(key)
+                found.thinks(part["thinking"])
             elif part["type"] == "toolCall":
                 found.calls.add(part["id"])
+                found.kinds[part["id"]] = kind_of(part["name"], **_PI_KINDS)
         usage = message.get("usage") or {}
         names = ("input", "output", "cacheRead", "cacheWrite")
         found.tokens[key] = (*(whole(usage.get(name)) for name in names),)  # type: ignore[assignment]
     elif role == "toolResult":
         call, text = message["toolCallId"], texts(content)
         found.results.add(call)
+        found.outputs.add((call, key))
+        found.made[IMAGE] += sum(part.get("type") == "image" for part in objects(content))
         exit_ = _PI_EXIT.search(text)
         code = (message.get("details") or {}).get("exitCode", int(exit_.group(1)) if exit_ else 0)
         if message.get("isError") and _PI_ABORTED.search(text):

@@ -25,6 +25,22 @@ class Event(NamedTuple):
     text: str
 
 
+TOOLS = {
+    "claude-code": ("Bash", "Read", "Write", "Edit", "Grep", "WebFetch", "Agent"),
+    "copilot": ("bash", "view", "create", "edit", "grep", "web_fetch", "task"),
+    "gemini": ("run_shell_command", "read_file", "write_file", "replace", "glob", "web_fetch", "invoke_agent"),
+    "pi": ("bash", "read", "write", "edit", "grep", "web", "subagent"),
+    "opencode": ("bash", "read", "write", "edit", "grep", "webfetch", "task"),
+}
+"""Tools that give artifacts of every type, one of each."""
+
+
+def tool_of(format: str, number: int, what: str) -> str:
+    """The tool of an event: a shell where its exit code is to say that it failed."""
+    names = TOOLS[format]
+    return names[number % len(names)] if what in ("ok", "refused") else names[0]
+
+
 Write = Callable[[Path, Sequence[Event]], Path]
 """Writes a story into a folder and returns the transcript's path."""
 
@@ -42,7 +58,7 @@ def claude(folder: Path, story: Sequence[Event]) -> Path:
         elif what == "lost":
             found.result(key, text)
         else:
-            found.calls(f"m{number}", key, "Bash", {"command": text})
+            found.calls(f"m{number}", key, tool_of("claude-code", number, what), {"command": text})
             if what == "refused":
                 found.result(key, "The user doesn't want to proceed with this tool use", is_error=True)
             elif what != "open":
@@ -146,7 +162,7 @@ def copilot(folder: Path, story: Sequence[Event]) -> Path:
             found.says(text, request=f"r{number}", outputTokens=number)
         else:
             if what != "lost":
-                found.calls(key)
+                found.calls(key, tool_of("copilot", number, what))
             if what == "refused":
                 found.result(key, success=False, result=None, error={"code": "denied", "message": "no"})
             elif what == "failed" and number % 2:
@@ -185,7 +201,8 @@ def _gemini(story: Sequence[Event]) -> Gemini:
             found.message("user", [{"functionResponse": {"id": key, "response": {"output": text}}}])
         else:
             found.says("", key=key)
-            made = call(f"c{number}", "run_shell_command", f"{text}\nExit Code: 0", status=status)
+            tool_name = tool_of("gemini", number, what)
+            made = call(f"c{number}", tool_name, f"{text}\nExit Code: 0", status=status)
             if what == "failed" and number % 2:
                 made = call(f"c{number}", "run_shell_command", f"{text}\nExit Code: 4")
             found.says("", made, key=key)
@@ -201,7 +218,7 @@ def pi(folder: Path, story: Sequence[Event]) -> Path:
             found.says(text, {"type": "thinking", "thinking": text})
         else:
             if what != "lost":
-                found.calls(f"c{number}")
+                found.calls(f"c{number}", tool_of("pi", number, what))
             if what == "refused":
                 found.result(f"c{number}", "Operation aborted", isError=True)
             elif what == "failed" and number % 2:
@@ -267,9 +284,10 @@ def _opencode(story: Sequence[Event]) -> Session:
         elif what == "lost":
             found.message("user", [{"type": "text", "text": text, "synthetic": True}])
         else:
-            made = tool("same", "bash", text, metadata={"exit": 0})
+            name = tool_of("opencode", number, what)
+            made = tool("same", name, text, metadata={"exit": 0})
             if what == "refused":
-                made = tool("same", "bash", "Tool execution aborted", status="error")
+                made = tool("same", name, "Tool execution aborted", status="error")
             elif what == "failed":
                 made = tool("same", "bash", text, **({"metadata": {"exit": 1}} if number % 2 else {"status": "error"}))
             elif what == "open":

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -17,13 +18,24 @@ else:
 
 Record = dict[str, Any]
 
+PROMPT, THOUGHT, ANSWER, IMAGE = "UserPrompt", "Reasoning", "ModelResponse", "Image"
+CONTENT, WRITTEN, DIFF, FOUND, OUTPUT = "FileContent", "FileWrite", "FileDiff", "SearchResult", "CommandOutput"
+LONG = 500
+"""A text of an event with more characters is an artifact as well."""
+
+
+def kind_of(tool: str, **tools: tuple[str, ...]) -> str:
+    """The type of what a tool gives, by the names of the tools that give each type; the web is searched."""
+    return next((kind for kind, names in tools.items() if tool in names), FOUND if tool.startswith("web") else OUTPUT)
+
 
 @dataclass
 class Tally:
     """A session in numbers.
 
     ``results`` are the calls, and the ids of absent calls, that have a result; each leaves at least one artifact.
-    ``answers`` are the steps with text of the model, ``thoughts`` the steps with its reasoning.
+    ``answers`` are the steps with text of the model, ``thoughts`` the steps with its reasoning. ``artifacts`` are all
+    of them, by type.
     """
 
     prompts: int = 0
@@ -41,6 +53,7 @@ class Tally:
     first: datetime | None = None
     last: datetime | None = None
     parent: str = ""
+    artifacts: dict[str, int] = field(default_factory=dict)
 
     def difference(self, other: "Tally") -> dict[str, tuple[Any, Any]]:
         """The numbers in which two sessions differ."""
@@ -52,7 +65,8 @@ class Tally:
 class Ids:
     """A session as sets of ids, of which ``tally`` takes the sizes.
 
-    ``tokens`` are by step, ``ended`` are calls that ended and have no result in this format.
+    ``tokens`` are by step, ``ended`` are calls that ended and have no result in this format. ``made`` are artifacts by
+    type, ``outputs`` what results hold, each once, ``kinds`` the type of what a call that succeeds gives.
     """
 
     prompts: set[Any] = field(default_factory=set)
@@ -67,6 +81,28 @@ class Ids:
     tokens: dict[Any, tuple[int, int, int, int]] = field(default_factory=dict)
     times: list[datetime] = field(default_factory=list)
     parent: str = ""
+    made: Counter[str] = field(default_factory=Counter)
+    outputs: set[tuple[Any, ...]] = field(default_factory=set)
+    kinds: dict[Any, str] = field(default_factory=dict)
+    pieces: Counter[Any] = field(default_factory=Counter)
+
+    def says(self, step: Any, text: str) -> None:
+        """A piece of the model's text. A blank one counts where it is the first of its step."""
+        if text.strip() or (text and not self.pieces[step]):
+            self.pieces[step] += 1
+            self.made[ANSWER] += 1
+
+    def thinks(self, text: str) -> None:
+        self.made[THOUGHT] += bool(text.strip())
+
+    def prompts_with(self, images: int = 0) -> None:
+        """A prompt, and the images in it."""
+        self.made[PROMPT] += 1
+        self.made[IMAGE] += images
+
+    def notes(self, text: str) -> None:
+        """The text of an event: kept whole where the event cannot hold it."""
+        self.made[ANSWER] += len(text) > LONG
 
     def at(self, stamp: Any) -> None:
         """Note the time of a record."""
@@ -93,7 +129,16 @@ class Ids:
             first=min(self.times, default=None),
             last=max(self.times, default=None),
             parent=self.parent,
+            artifacts=self._artifacts(),
         )
+
+    def _artifacts(self) -> dict[str, int]:
+        unsuccessful = self.failed | self.cancelled
+        found = Counter(self.made)
+        for call, *_ in self.outputs:
+            is_known = call in self.calls and call not in unsuccessful
+            found[self.kinds.get(call, OUTPUT) if is_known else OUTPUT] += 1
+        return {kind: count for kind, count in sorted(found.items()) if count}
 
 
 def moment(stamp: Any) -> datetime | None:

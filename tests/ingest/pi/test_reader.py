@@ -63,6 +63,16 @@ def test_an_edit_is_the_diff_that_was_made_and_none_where_it_failed() -> None:
     assert refused.artifacts[0].type is ArtifactType.COMMAND_OUTPUT
 
 
+def test_an_image_whose_bytes_are_cut_is_still_an_image() -> None:
+    found = Pi()
+    found.entry(
+        "message", message={"role": "user", "content": [{"type": "image", "data": "iVBOR…", "mimeType": "image/png"}]}
+    )
+    (task,) = graph_of(found).tasks
+    image = task.artifacts[1]
+    assert (image.type, image.content, image.content_type) == (ArtifactType.IMAGE, b"", "image/png")
+
+
 def test_every_branch_counts_and_the_one_that_was_left_is_marked() -> None:
     transcript = Pi()
     start = transcript.prompt("Go")
