@@ -10,7 +10,7 @@ import asyncpg
 
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory
-from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+from acode_tui.storage.postgres.run_state_reader import PostgresRunStateReader
 from acode_tui.storage.postgres.search import PostgresRunSearch
 from benchmarks.bench_apply import _target, new_database
 from benchmarks.result import Measure, at_most
@@ -96,7 +96,7 @@ async def _measure(server: Server) -> list[Measure]:
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
     pool = PostgresConnectionFactory(_target(url)).read_pool(size=1)
-    search, store = PostgresRunSearch(pool), PostgresRunStateStore(pool)
+    search, store = PostgresRunSearch(pool), PostgresRunStateReader(pool)
     measures = []
     for name, query in _SEARCHES.items():
         asked: dict[str, Any] = {"hits": lambda query=query: search.search(query)}

@@ -71,10 +71,10 @@ class Operations:
     @asynccontextmanager
     async def open_team(self) -> AsyncIterator[RunStateReader]:
         """The whole team's runs, read from PostgreSQL. Raises SyncError where it is not enabled or misconfigured."""
-        from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+        from acode_tui.storage.postgres.run_state_reader import PostgresRunStateReader
 
         async with self._team_pool() as pool:
-            yield PostgresRunStateStore(pool, schema=self.settings.persistence.postgres.schema, wall=self.local_wall)
+            yield PostgresRunStateReader(pool, schema=self.settings.persistence.postgres.schema, wall=self.local_wall)
 
     async def search_team(self, query: str, *, limit: int = 50, after: str | None = None) -> SearchPage:
         """The places in the whole team's runs that a query finds; see ``Workspace.search``.

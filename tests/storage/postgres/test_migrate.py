@@ -17,7 +17,7 @@ from acode_tui.storage.postgres.connection import PostgresConnectionFactory
 from acode_tui.storage.postgres.identifiers import Connection, quoted_role, quoted_schema
 from acode_tui.storage.postgres.migrate import check_schema, migrate, schema_version, target_version
 from acode_tui.storage.postgres.provisioning import provisioning_sql
-from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+from acode_tui.storage.postgres.run_state_reader import PostgresRunStateReader
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.classify import Verdict, classify
 from acode_tui.sync.conflict import ConflictResolver
@@ -96,7 +96,7 @@ async def test_a_database_of_an_earlier_build_is_refused_unchanged_with_the_way_
     for attempt in (migrate(connection), migrate(connection, dry_run=True), check_schema(connection, "public")):
         with pytest.raises(SchemaMismatchError, match=r"another build.*persistence\.postgres\.schema.*db export"):
             await attempt
-    reader = PostgresRunStateStore(PostgresConnectionFactory(target_of(pg_database)).read_pool())
+    reader = PostgresRunStateReader(PostgresConnectionFactory(target_of(pg_database)).read_pool())
     with pytest.raises(SchemaMismatchError, match="another build"):
         await reader.list()
     await reader.close()

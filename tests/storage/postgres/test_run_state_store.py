@@ -8,7 +8,7 @@ import pytest
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError
 from acode_tui.storage.postgres.connection import APPLICATION_NAME, PostgresConnectionFactory
-from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+from acode_tui.storage.postgres.run_state_reader import PostgresRunStateReader
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from tests.pg import Database, free_port
 from tests.storage.conformance import ReaderConformance, Seed
@@ -17,8 +17,8 @@ from tests.storage.runs import make_run, plain, records
 
 
 @pytest.fixture
-async def reader(pg_database: Database) -> AsyncIterator[PostgresRunStateStore]:
-    store = PostgresRunStateStore(PostgresConnectionFactory(target_of(pg_database)).read_pool(size=2))
+async def reader(pg_database: Database) -> AsyncIterator[PostgresRunStateReader]:
+    store = PostgresRunStateReader(PostgresConnectionFactory(target_of(pg_database)).read_pool(size=2))
     yield store
     await store.close()
 
@@ -38,7 +38,7 @@ class TestPostgresReader(ReaderConformance):
 
 
 async def test_content_that_does_not_match_its_hash_is_an_error(
-    reader: PostgresRunStateStore, seed: Seed, pg_database: Database
+    reader: PostgresRunStateReader, seed: Seed, pg_database: Database
 ) -> None:
     run = make_run(WORKSPACE)
     await seed([run])
@@ -50,7 +50,7 @@ async def test_content_that_does_not_match_its_hash_is_an_error(
 
 @pytest.mark.ac("AC-025")
 async def test_a_database_without_tables_is_an_error_that_names_the_command(pg_blank: Database) -> None:
-    store = PostgresRunStateStore(PostgresConnectionFactory(target_of(pg_blank)).read_pool())
+    store = PostgresRunStateReader(PostgresConnectionFactory(target_of(pg_blank)).read_pool())
     with pytest.raises(SchemaMismatchError, match="db schema"):
         await store.list()
     await store.close()
@@ -59,7 +59,7 @@ async def test_a_database_without_tables_is_an_error_that_names_the_command(pg_b
 @pytest.mark.ac("AC-025")
 async def test_an_unreachable_server_is_an_error_that_names_the_address(pg_database: Database) -> None:
     port = free_port()
-    store = PostgresRunStateStore(PostgresConnectionFactory(target_of(pg_database, port=port)).read_pool())
+    store = PostgresRunStateReader(PostgresConnectionFactory(target_of(pg_database, port=port)).read_pool())
     with pytest.raises(DatabaseConnectionError, match=f"127.0.0.1:{port}"):
         await store.list()
     await store.close()

@@ -18,7 +18,7 @@ from acode_tui.storage.postgres import matcher, session_conditions, session_page
 from acode_tui.storage.postgres import search as search_module
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory, ReadPool
 from acode_tui.storage.postgres.lexemes import wanted_lexemes
-from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+from acode_tui.storage.postgres.run_state_reader import PostgresRunStateReader
 from acode_tui.storage.postgres.search import PostgresRunSearch
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.storage.search_hits import encode_search_cursor
@@ -63,7 +63,7 @@ async def every_hit(search: PostgresRunSearch, text: str, *, limit: int = 50) ->
             return hits
 
 
-async def listed(reader: PostgresRunStateStore, text: str) -> list[str]:
+async def listed(reader: PostgresRunStateReader, text: str) -> list[str]:
     """The ids on all pages of a listing by text."""
     found: list[str] = []
     cursor = None
@@ -183,7 +183,7 @@ async def test_it_finds_what_reading_every_text_finds(
         for module in (search_module, session_pages):
             patch.setattr(module, "MOST_RUNS", at_once)
         patch.setattr(session_conditions, "WINDOW", at_once)
-        reader = PostgresRunStateStore(pool, wall=lambda: NOW)
+        reader = PostgresRunStateReader(pool, wall=lambda: NOW)
         for text in texts:
             expected = linear_search(runs, text, now=NOW)
             assert await every_hit(PostgresRunSearch(pool, wall=lambda: NOW), text, limit=limit) == expected, text
@@ -246,7 +246,7 @@ async def test_a_word_that_an_edit_took_out_is_not_found(
     await laptop.send(session, *rest)
     await laptop.send(edited(session, task_description="zebra", sync_version=1))
     await laptop.send(*plain(kept := make_run("cookie login", at=T0 + timedelta(hours=1))))
-    reader = PostgresRunStateStore(pool, wall=lambda: NOW)
+    reader = PostgresRunStateReader(pool, wall=lambda: NOW)
     assert await listed(reader, text) == [kept.id]
     assert await reader.count(SessionFilter(text=text)) == 1
     assert (await reader.list(SessionFilter(text=text))).total == 1
@@ -267,7 +267,7 @@ async def test_the_words_of_a_version_that_lost_a_conflict_are_not_found(
     seconds = 3 if winner == "local" else 1
     # Never in step with the server: it is no edit of the row there.
     await laptop.send(edited(session, seconds=seconds, task_description="ours", sync_version=0))
-    reader = PostgresRunStateStore(pool, wall=lambda: NOW)
+    reader = PostgresRunStateReader(pool, wall=lambda: NOW)
     shown = {text: await listed(reader, text) for text in ("ours", "theirs")}
     assert shown == {"ours": [session.id], "theirs": []} if winner == "local" else {"ours": [], "theirs": [session.id]}
 
@@ -300,7 +300,7 @@ async def test_a_page_ends_where_too_many_runs_were_read_for_it(
     assert page.total is None
     hits = await every_hit(search, '"login cookie"')
     assert [hit.session_id for hit in hits] == [runs[-1].id, runs[-2].id]
-    reader = PostgresRunStateStore(pool, wall=lambda: NOW)
+    reader = PostgresRunStateReader(pool, wall=lambda: NOW)
     assert await listed(reader, '"login cookie"') == [runs[-1].id, runs[-2].id]
 
 

@@ -13,11 +13,11 @@ import msgspec
 
 from acode_tui.domain.clock import format_time, parse_time, stamp_after
 from acode_tui.domain.entities import Artifact, Entity, SessionTask, Step, ToolCall
-from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import require_id
 from acode_tui.logs import enabled, get_logger
+from acode_tui.storage.run_writes import TextChange, not_found
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.runs.outbox_writes import (
     ENQUEUE,
@@ -26,7 +26,7 @@ from acode_tui.storage.sqlite.runs.outbox_writes import (
     fold_older_session,
     outbox_row,
 )
-from acode_tui.storage.sqlite.search.notes import TextChange, note_change
+from acode_tui.storage.sqlite.search.notes import note_change
 from acode_tui.storage.sqlite.writer import Writer
 
 E = TypeVar("E", bound=Entity)
@@ -61,11 +61,6 @@ def require_with_session_stamp(connection: sqlite3.Connection, kind: EntityType,
     if found is None:
         raise not_found(kind, entity_id)
     return rows.from_row(kind, found[:-1]), found[-1]
-
-
-def not_found(kind: EntityType, entity_id: str) -> NotFoundError:
-    """The error for an id that no row of this kind has."""
-    return NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")
 
 
 def load_with_session_stamp(connection: sqlite3.Connection, entity: type[E], entity_id: str) -> tuple[E, str]:

@@ -7,6 +7,7 @@ written below it; every other row keeps the stamp that it comes with.
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import chain
 from time import perf_counter
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.clock import MonotonicClock, format_time, parse_time, stamp_after
-from acode_tui.domain.entities import DELETED, TRANSCRIPT, SessionGraph
+from acode_tui.domain.entities import TRANSCRIPT, SessionGraph, SessionTask
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.states import EntityType, Operation, WorkState
+from acode_tui.domain.states import EntityType, Operation
 from acode_tui.logs import enabled
 from acode_tui.storage.ports import SaveResult
+from acode_tui.storage.run_writes import TextChange, is_without_transcript, stamp_to_save, superseded
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.runs import outbox_writes, row_writes
 from acode_tui.storage.sqlite.runs.prepare import (
@@ -35,7 +37,7 @@ from acode_tui.storage.sqlite.runs.prepare import (
     tables,
 )
 from acode_tui.storage.sqlite.runs.read_graph import read_graph
-from acode_tui.storage.sqlite.search.notes import TextChange, note_changes
+from acode_tui.storage.sqlite.search.notes import note_changes
 from acode_tui.storage.sqlite.writer import Writer
 
 _JSON_COLUMNS = {
@@ -57,21 +59,15 @@ _STORED = {
 
 _SESSION_METADATA = TABLES[EntityType.SESSION].column_names.index("metadata")
 _TASK_SESSION = TABLES[EntityType.SESSION_TASK].column_names.index("session_id")
-_TASK_STATE = TABLES[EntityType.SESSION_TASK].column_names.index("state")
-_TASK_METADATA = TABLES[EntityType.SESSION_TASK].column_names.index("metadata")
-_TASK_ORDER = TABLES[EntityType.SESSION_TASK].column_names.index("order")
 _TASKS_OF = (
     f"SELECT {rows.COLUMNS[EntityType.SESSION_TASK]} FROM {TABLES[EntityType.SESSION_TASK].name}"  # noqa: S608
     " WHERE session_id = ?"
 )
 
 
-def is_without_transcript(metadata: str | None) -> bool:
-    """Whether the metadata of a session or task says that its transcript was deleted."""
-    if metadata is None or TRANSCRIPT not in metadata:
-        return False
-    found = msgspec.json.decode(metadata)
-    return isinstance(found, dict) and found.get(TRANSCRIPT) == DELETED
+def _is_without_transcript(metadata: str | None) -> bool:
+    # Nearly all metadata is decided without decoding it.
+    return metadata is not None and TRANSCRIPT in metadata and is_without_transcript(msgspec.json.decode(metadata))
 
 
 def save_graph(connection: sqlite3.Connection, graph: SessionGraph, clock: MonotonicClock) -> SaveResult:
@@ -211,6 +207,13 @@ class _Save:
             self._ticked = format_time(self._clock.tick())
         return self._ticked
 
+    def _after(self, stamp: datetime) -> datetime:
+        """A stamp of this moment that follows another one."""
+        return stamp_after(stamp, parse_time(self._now()))
+
+    def _after_text(self, stamp: str) -> str:
+        return format_time(self._after(parse_time(stamp)))
+
     def _compare(self, kind: EntityType, given: Sequence[rows.Row], *, earliest: str) -> None:
         """Plan the writes of mutable rows, none of them under a stamp before ``earliest``."""
         at, version = UPDATED[kind], VERSION[kind]
@@ -222,15 +225,12 @@ class _Save:
             if stored is None:
                 inserts.append(_with(row, {at: stamp, version: 0}) if row[at] != stamp or row[version] else row)
                 continue
-            known: str = stored[at]
             same = _same(kind, row, stored)
-            if stamp <= known:
-                if same:
-                    self._unchanged += 1
-                    continue
-                # Its content changed, its stamp did not: the moment of this write is its stamp.
-                stamp = format_time(stamp_after(parse_time(known), parse_time(self._now())))
-            updates.append(_with(stored if same else row, {at: stamp, version: stored[version]}))
+            written = stamp_to_save(stamp, stored[at], same=same, after=self._after_text)
+            if written is None:
+                self._unchanged += 1
+                continue
+            updates.append(_with(stored if same else row, {at: written, version: stored[version]}))
             if not same and (change := _text_change(kind, row, stored)) != "none":
                 self._texts.setdefault((kind, change), []).append(row[0])
 
@@ -239,8 +239,8 @@ class _Save:
         given = self._run[EntityType.SESSION][0]
         return (
             self._session is not None
-            and is_without_transcript(self._session[_SESSION_METADATA])
-            and not is_without_transcript(given[_SESSION_METADATA])
+            and _is_without_transcript(self._session[_SESSION_METADATA])
+            and not _is_without_transcript(given[_SESSION_METADATA])
         )
 
     def _supersede_others(self, given: Sequence[rows.Row]) -> str:
@@ -249,18 +249,12 @@ class _Save:
         kept = {row[0] for row in given}
         latest = ""
         for row in self._connection.execute(_TASKS_OF, (given[0][_TASK_SESSION],)).fetchall():
-            metadata = msgspec.json.decode(row[_TASK_METADATA] or b"{}")
-            if row[0] in kept or metadata.get("superseded") is True:
-                continue
-            latest = format_time(stamp_after(parse_time(row[UPDATED[kind]]), parse_time(self._now())))
-            changes = {
-                UPDATED[kind]: latest,
-                _TASK_STATE: WorkState.SKIPPED.value,
-                _TASK_METADATA: msgspec.json.encode({**metadata, "superseded": True}).decode(),
-                # Behind those that the session has.
-                _TASK_ORDER: row[_TASK_ORDER] + len(given),
-            }
-            self._updates[kind].append(_with(row, changes))
+            task = rows.from_row(kind, row)
+            assert isinstance(task, SessionTask)
+            marked = None if task.id in kept else superseded(task, behind=len(given), after=self._after)
+            if marked is not None:
+                latest = format_time(marked.updated_at)
+                self._updates[kind].append(rows.to_row(marked))
         return latest
 
     def _append_only(self, kind: EntityType, given: Sequence[rows.Row]) -> None:

@@ -6,14 +6,11 @@ A row behind the mark is not indexed yet, so nothing is noted: recording a new r
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Literal
 
 from acode_tui.domain.states import EntityType
 from acode_tui.logs import get_logger
+from acode_tui.storage.run_writes import TextChange
 from acode_tui.storage.sqlite.search.tables import SEARCHED
-
-TextChange = Literal["none", "added", "rewritten"]
-"""What an update does to the searched text of a row: nothing, only adds to it, or may remove words."""
 
 _ON_CONFLICT = "ON CONFLICT (kind, row) DO UPDATE SET rewritten = max(rewritten, excluded.rewritten)"
 _NOTE_ONE = {

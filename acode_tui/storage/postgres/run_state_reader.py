@@ -29,13 +29,14 @@ from acode_tui.storage.postgres.identifiers import Connection, is_uuid, quoted_s
 from acode_tui.storage.postgres.migrate import check_schema
 from acode_tui.storage.postgres.read_graph import read_events, read_graph, read_part
 from acode_tui.storage.postgres.rows import entity_from_row, has_known_names, select_list
+from acode_tui.storage.run_writes import not_found
 from acode_tui.storage.session_filter import require_filter
 
 _HYPHENS = (8, 13, 18, 23)
 """Positions of the hyphens in a UUID."""
 
 
-class PostgresRunStateStore:
+class PostgresRunStateReader:
     """``RunStateReader`` over the team's database."""
 
     def __init__(self, pool: ReadPool, *, schema: str = "public", wall: WallClock = system_clock) -> None:
@@ -149,7 +150,7 @@ class PostgresRunStateStore:
                 artifact_id,
             )
         if not row:
-            raise _not_found(EntityType.ARTIFACT, artifact_id)
+            raise not_found(EntityType.ARTIFACT, artifact_id)
         content = bytes(row["content"])
         if digest(content) != row["content_hash"]:
             raise IntegrityError(f"the content of artifact {artifact_id} does not match its hash")
@@ -183,7 +184,7 @@ class PostgresRunStateStore:
             entity_id,
         )
         if not row:
-            raise _not_found(kind, entity_id)
+            raise not_found(kind, entity_id)
         if not has_known_names(kind, row):
             raise IntegrityError(
                 f"this {kind.value.replace('_', ' ')} has a state or type that is not known here",
@@ -195,7 +196,3 @@ class PostgresRunStateStore:
 def _completed_uuid(start: str, digit: str) -> str:
     pattern = "-".join(digit * length for length in (8, 4, 4, 4, 12))
     return start + pattern[len(start) :]
-
-
-def _not_found(kind: EntityType, entity_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")
