@@ -45,7 +45,7 @@ def _plain_scalar(value: Any) -> Any:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain_scalar)
-_canonical_encoder = msgspec.json.Encoder(order="sorted")
+_canonical_encoder = msgspec.json.Encoder(order="sorted", enc_hook=_plain_scalar)
 
 encode_plain = _encoder.encode
 """JSON of a value that consists of plain JSON types, such as metadata, parameters or a result."""

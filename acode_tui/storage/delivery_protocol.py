@@ -161,6 +161,7 @@ class FaultKind(StrEnum):
     SERVER_TOO_OLD = "server_too_old"
     REMOTE_BEHIND = "remote_behind"
     CONTENDED = "contended"
+    OUTDATED = "outdated"
     EXHAUSTED = "exhausted"
 
 

@@ -51,6 +51,7 @@ _BY_KIND: dict[FaultKind, Verdict] = {
     FaultKind.REMOTE_BEHIND: Verdict.REMOTE_BEHIND,
     FaultKind.EXHAUSTED: Verdict.REMOTE_BEHIND,
     FaultKind.CONTENDED: Verdict.RETRY_NOW,
+    FaultKind.OUTDATED: Verdict.RETRY_NOW,
 }
 
 _BY_SQLSTATE: dict[str, Verdict] = {

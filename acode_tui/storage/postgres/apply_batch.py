@@ -61,8 +61,12 @@ async def deliver(
     now: datetime,
     fused: bool,
     idle_timeout: float,
+    only_as_based: bool = False,
 ) -> ApplyReply:
     """Deliver a batch. ``idle_timeout`` in seconds; the server's rows that are read have to fulfil ``incoming``.
+
+    ``only_as_based``: the batch is written as a whole, each row over the version that its record is based on, or
+    nothing of it is and PostgresFault (OUTDATED) is raised. A batch that was delivered before is a duplicate.
 
     ``incarnation`` and ``known_seq`` are the head as the caller last saw it: PostgresFault (REMOTE_BEHIND) if the
     server's head differs or is lower. Errors of the driver are raised after a rollback. ValueError for a batch that is
@@ -83,7 +87,8 @@ async def deliver(
     try:
         write = delivery.write_fused if fused else delivery.write_stepwise
         change_seq = await write(batch, lexemes, incarnation, known_seq)
-        results = await delivery.settle_rest(batch, change_seq)
+        settle_rest = delivery.require_all if only_as_based else delivery.settle_rest
+        results = await settle_rest(batch, change_seq)
     except (*DRIVER_ERRORS, PostgresFault):
         try:
             await connection.execute("ROLLBACK")
@@ -228,6 +233,22 @@ class _Delivery:
     def _note_written(self, kind: EntityType, rows: Sequence[asyncpg.Record]) -> None:
         for row in rows:
             self._written[kind, str(row["id"])] = row["sync_version"]
+
+    async def require_all(self, batch: Sequence[ApplyRow], change_seq: int) -> tuple[ApplyResult, ...]:
+        """Results in the batch's order where the first write touched all rows, or the ledger had all keys before it.
+
+        Raises PostgresFault.
+        """
+        if all((row.kind, row.entity.id) in self._written for row in batch):
+            return await self.settle_rest(batch, change_seq)
+        delivered, _ = await self._find_delivered(batch) if not self._new_keys else (set(), None)
+        if len(delivered) < len(batch):
+            raise PostgresFault(
+                Fault(kind=FaultKind.OUTDATED, sentence="another process changed a row since it was read")
+            )
+        return tuple(
+            ApplyResult(record_id=row.record_id, outcome="duplicate", sync_version=row.base + 1) for row in batch
+        )
 
     async def settle_rest(self, batch: Sequence[ApplyRow], change_seq: int) -> tuple[ApplyResult, ...]:
         """Decide about the rows that the first write did not touch, and return all results in the batch's order."""

@@ -183,13 +183,20 @@ class PostgresSyncTarget:
             return Head(change_seq=row["change_seq"], incarnation=str(row["incarnation"]))
 
     async def apply(
-        self, workspace_id: str, batch: Sequence[ApplyRow], *, incarnation: str, cursor: int = 0
+        self,
+        workspace_id: str,
+        batch: Sequence[ApplyRow],
+        *,
+        incarnation: str,
+        cursor: int = 0,
+        only_as_based: bool = False,
     ) -> ApplyReply:
         """Deliver a batch in one transaction. Raises ValueError if it has two records of one entity or key.
 
         ``incarnation`` and ``cursor`` are the head as the caller last saw it. If the server has another incarnation or
         a lower number, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server refuses fails
-        the whole batch, with the reason as the fault; the caller halves the batch to find it.
+        the whole batch, with the reason as the fault; the caller halves the batch to find it. ``only_as_based``: see
+        ``apply_batch.deliver``.
         """
         async with self._open(for_batch=True) as connection:
             return await deliver(
@@ -204,6 +211,7 @@ class PostgresSyncTarget:
                 now=self._wall(),
                 fused=not self._distributed,
                 idle_timeout=self._connections.command_timeout,
+                only_as_based=only_as_based,
             )
 
     async def pull(
