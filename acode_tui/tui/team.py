@@ -58,7 +58,7 @@ class TeamRuns:
         """Open the team's runs and return what ``first`` reads of them. Nothing has changed if either raises."""
         async with AsyncExitStack() as stack:
             # Imported in a thread: the driver takes long, and frames are drawn meanwhile.
-            await asyncio.to_thread(import_module, "acode_tui.storage.postgres.run_state_store")
+            await asyncio.to_thread(import_module, "acode_tui.storage.postgres.run_state_reader")
             reader = await stack.enter_async_context(workspace.open_team())
             answer = await first(reader)
             earlier, self._stack = self._stack, stack.pop_all()

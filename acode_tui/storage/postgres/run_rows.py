@@ -11,7 +11,7 @@ from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import quoted_schema
-from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+from acode_tui.storage.postgres.run_state_reader import PostgresRunStateReader
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class PostgresRunRows:
     def __init__(self, pool: ReadPool, *, schema: str = "public") -> None:
         self._pool = pool
         self._schema = quoted_schema(schema)
-        self._store = PostgresRunStateStore(pool, schema=schema)
+        self._store = PostgresRunStateReader(pool, schema=schema)
 
     async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
         """The next ids in order; empty at the end. ``after`` is empty at the beginning."""
