@@ -7,7 +7,6 @@ the process that entered it: a forked child that leaves it records nothing.
 
 import asyncio
 import os
-from concurrent.futures import Future
 from contextvars import ContextVar, Token
 from os import PathLike, fspath
 from pathlib import Path
@@ -20,6 +19,7 @@ from acode_tui.recorder.files import content_of, unified_diff
 from acode_tui.recorder.outcome import DONE, Outcome, outcome_of
 from acode_tui.recorder.rows import HolderRow, Row
 from acode_tui.recorder.values import content_bytes, title
+from acode_tui.recorder.written import Written
 
 _current: "ContextVar[Block | None]" = ContextVar("acode_recorder_block", default=None)
 
@@ -98,7 +98,7 @@ class Block:
         await self._wait_async(self._leave(error))
         return False
 
-    def _enter(self) -> "Future[None] | None":
+    def _enter(self) -> "Written | None":
         if self._pid:
             raise RuntimeError("a recorder block is entered once; make another")
         if self.outer is not None and not self.outer._pid:
@@ -109,7 +109,7 @@ class Block:
     def _become_current(self) -> None:
         self._token = _current.set(self)
 
-    def _leave(self, error: BaseException | None) -> "Future[None] | None":
+    def _leave(self, error: BaseException | None) -> "Written | None":
         if self._token is not None:
             try:
                 _current.reset(self._token)
@@ -122,26 +122,22 @@ class Block:
         self._left = True
         return self._end(outcome_of(error) or self._outcome or DONE)
 
-    def _begin(self) -> "Future[None] | None":
+    def _begin(self) -> "Written | None":
         """Queue the first writes of the row; returns the insertion, to be waited for."""
         self._row.insertion = self._submit(self._row.insert)
         return self._row.insertion
 
-    def _end(self, outcome: Outcome) -> "Future[None] | None":
+    def _end(self, outcome: Outcome) -> "Written | None":
         return self._submit(lambda workspace: self._row.finish(workspace, outcome))
 
-    def _submit(self, write: Write, size: int = 0) -> "Future[None] | None":
+    def _submit(self, write: Write, size: int = 0) -> "Written | None":
         return self._writes.submit(self._row, write, size) if self._pid == os.getpid() else None
 
-    def _wait(self, written: "Future[None] | None") -> None:
-        if written is None:
-            return
-        try:
-            written.result(self._writes.wait_seconds())
-        except TimeoutError:
+    def _wait(self, written: "Written | None") -> None:
+        if written is not None and not written.wait(self._writes.wait_seconds()):
             self._writes.stall()
 
-    async def _wait_async(self, written: "Future[None] | None") -> None:
+    async def _wait_async(self, written: "Written | None") -> None:
         if written is None:
             return
         try:
@@ -152,7 +148,7 @@ class Block:
             self._wait(written)
             return
         # ``wait`` does not cancel the write where the agent's task is cancelled.
-        done, _ = await asyncio.wait([asyncio.wrap_future(written)], timeout=self._writes.wait_seconds())
+        done, _ = await asyncio.wait([written.future()], timeout=self._writes.wait_seconds())
         if not done:
             self._writes.stall()
 

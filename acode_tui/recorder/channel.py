@@ -13,8 +13,9 @@ import atexit
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ from acode_tui.recorder.presence import Presence, Recording
 from acode_tui.recorder.rows import Row
 from acode_tui.recorder.stepping import Stepping
 from acode_tui.recorder.values import reason_of
+from acode_tui.recorder.written import Written
 
 MAX_WAIT_SECONDS = 5.0
 EXIT_SECONDS = 10.0
@@ -126,8 +128,7 @@ class _QueuedWrite:
         self.losses = losses
         self.size = size
         self.running: Stepping | None = None
-        self.done: Future[None] = Future()
-        self.done.set_running_or_notify_cancel()
+        self.done = Written()
 
 
 class Channel:
@@ -140,6 +141,10 @@ class Channel:
         self._workspaces: dict[str, RecordedWorkspace] = {}
         self._in_use: set[RecordedWorkspace] = set()
         self._writes: set[_QueuedWrite] = set()
+        self._arrived: deque[_QueuedWrite] = deque()
+        self._bell = _bell()
+        if self._bell is not None:
+            self._loop.add_reader(self._bell, self._answer_bell)
         self._lock = threading.Lock()
         self._waiting = 0
         self._waiting_bytes = 0
@@ -159,15 +164,19 @@ class Channel:
 
     def submit(
         self, recorded: RecordedWorkspace, lane: Lane, write: Write, losses: Losses, size: int = 0
-    ) -> "Future[None] | None":
-        """Queue ``write`` behind the lane's earlier ones. The future never fails; None means lost at once."""
+    ) -> "Written | None":
+        """Queue ``write`` behind the lane's earlier ones. None means lost at once."""
         queued = _QueuedWrite(recorded, lane, write, losses, size)
         with self._lock:
             refused = self._refusal(size)
             if refused is None:
                 self._waiting += 1
                 self._waiting_bytes += size
-                self._loop.call_soon_threadsafe(self._begin, queued)
+                self._arrived.append(queued)
+                if self._bell is not None:
+                    os.eventfd_write(self._bell, 1)
+                else:
+                    self._loop.call_soon_threadsafe(self._begin_arrived)
                 return queued.done
         losses.add(refused)
         return None
@@ -195,6 +204,8 @@ class Channel:
         self._thread.join(seconds)
         if not self._thread.is_alive():
             self._loop.close()
+            if self._bell is not None:
+                os.close(self._bell)
 
     def forked(self) -> None:
         """In a forked child, which has none of this channel's threads: give up what marks its runs as recorded."""
@@ -202,6 +213,15 @@ class Channel:
             recorded.forked()
 
     # What follows runs in the recorder's thread.
+
+    def _answer_bell(self) -> None:
+        assert self._bell is not None
+        os.eventfd_read(self._bell)
+        self._begin_arrived()
+
+    def _begin_arrived(self) -> None:
+        while self._arrived:
+            self._begin(self._arrived.popleft())
 
     def _begin(self, queued: "_QueuedWrite") -> None:
         self._writes.add(queued)
@@ -228,10 +248,11 @@ class Channel:
         with self._lock:
             self._waiting -= 1
             self._waiting_bytes -= queued.size
-        queued.done.set_result(None)
+        queued.done.set()
 
     async def _close(self, seconds: float) -> None:
         deadline = monotonic() + seconds
+        self._begin_arrived()
         while self._writes and monotonic() < deadline:
             await asyncio.wait(_endings(self._writes), timeout=deadline - monotonic())
         late = _endings(self._writes)
@@ -248,8 +269,20 @@ class Channel:
                 log.warning("a workspace did not close cleanly: %s", reason_of(error))
 
 
+def _bell() -> int | None:
+    """What wakes the loop with one short call of the system on each side; None where the system has no such thing.
+
+    ``call_soon_threadsafe`` sends through a socket, which the loop then reads until it is empty.
+    """
+    if not hasattr(os, "eventfd"):
+        return None
+    with contextlib.suppress(OSError):  # no file may be opened: the loop has what it needs already
+        return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    return None
+
+
 def _endings(writes: "set[_QueuedWrite]") -> "list[asyncio.Future[None]]":
-    return [asyncio.wrap_future(queued.done) for queued in writes]
+    return [queued.done.future() for queued in writes]
 
 
 def _not_done() -> TransactionError:
@@ -310,7 +343,7 @@ class Writes:
         self._root = root
         self._found: tuple[Channel, RecordedWorkspace] | None = None
 
-    def submit(self, row: Row, write: Write, size: int = 0) -> "Future[None] | None":
+    def submit(self, row: Row, write: Write, size: int = 0) -> "Written | None":
         """Queue a write of ``row``. A write that cannot be queued is a loss, never an error."""
         try:
             opened, recorded = self._workspace()

@@ -7,7 +7,6 @@ ends as Failed: never in a state that says it is still at work.
 
 import asyncio
 from collections.abc import Awaitable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal
 
 from acode_tui.domain.entities import Json
@@ -17,6 +16,7 @@ from acode_tui.recorder.outcome import SESSION_STATES, WORK_STATES, NotRecorded,
 from acode_tui.recorder.resume import find, take_up
 from acode_tui.recorder.usage import Usage
 from acode_tui.recorder.values import metadata_within
+from acode_tui.recorder.written import Written
 
 if TYPE_CHECKING:
     from acode_tui.recorder.presence import Recording
@@ -30,7 +30,7 @@ class Row:
 
     def __init__(self, parent: "Row | None") -> None:
         self.id: str | None = None
-        self.insertion: Future[None] | None = None
+        self.insertion: Written | None = None
         """Done when the row is on disk or lost; None as long as it was not begun, or where it was lost at once."""
         self.turn = asyncio.Lock()
         self._parent = parent
@@ -56,7 +56,7 @@ class Row:
         Not for its turn: a session's later writes wait for its tasks, which would then wait for each other.
         """
         if self.id is None and self.insertion is not None:
-            await asyncio.wrap_future(self.insertion)
+            await self.insertion.future()
         return self.own_id()
 
     async def finish(self, workspace: "Recording", outcome: Outcome) -> None:

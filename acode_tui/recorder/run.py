@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from acode_tui.recorder.presence import Recording
 from acode_tui.recorder.rows import CallRow, Row, SessionRow, WorkRow
 from acode_tui.recorder.usage import Usage
 from acode_tui.recorder.values import reason_text, recordable, recordable_metadata, title
+from acode_tui.recorder.written import Written
 
 Metadata = Mapping[str, Any]
 _DESCRIPTION_CHARS = 64 * 1024
@@ -47,13 +47,13 @@ class Call(HolderBlock):
         """A call made by this one: recorded as its sibling, in the same step."""
         return self._step.tool(name, parameters)
 
-    def _enter(self) -> "Future[None] | None":
+    def _enter(self) -> "Written | None":
         if self._owns_step and not self._step._pid:
             self._step._pid = self._step.outer._pid if self._step.outer is not None else 0
             self._step._begin()
         return super()._enter()
 
-    def _end(self, outcome: Outcome) -> "Future[None] | None":
+    def _end(self, outcome: Outcome) -> "Written | None":
         ended = super()._end(outcome)
         if self._owns_step:
             self._step._left = True
@@ -129,7 +129,7 @@ class Task(_Work):
         """End as Skipped in any states of its steps: the session may still be Completed."""
         self._outcome = Outcome(OutcomeKind.SKIPPED)
 
-    def _begin(self) -> "Future[None] | None":
+    def _begin(self) -> "Written | None":
         inserted = super()._begin()
         self._run._task_begun(self._row)
         return inserted
@@ -223,12 +223,12 @@ class Run(Block):
 
         self._submit(write)
 
-    def _begin(self) -> "Future[None] | None":
+    def _begin(self) -> "Written | None":
         inserted = super()._begin()
         self._submit(self._row.plan)
         return inserted
 
-    def _end(self, outcome: Outcome) -> "Future[None] | None":
+    def _end(self, outcome: Outcome) -> "Written | None":
         if outcome.kind is OutcomeKind.DONE and not self._has_tasks:
             # Only a session with a task can be Completed: what ran was the session itself.
             self._implied()

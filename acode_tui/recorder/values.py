@@ -107,6 +107,11 @@ class _Copy:
             return self._text(_repr_of(value))
 
     def _of(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind is str:
+            return self._text(value)
+        if kind is dict:
+            return self._object(value.items(), depth)
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, Enum):
@@ -162,6 +167,9 @@ class _Copy:
 
     def _text(self, text: str) -> str:
         limit = max(1, min(MAX_STRING_CHARS, self._chars))
+        if len(text) <= limit and text.isascii() and "\0" not in text:
+            self._chars -= len(text)
+            return text
         kept = truncate(escape(text[: limit + 1]), limit)
         self._chars -= len(kept)
         if len(text) > limit:

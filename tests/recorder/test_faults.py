@@ -240,7 +240,7 @@ def test_a_write_that_is_cancelled_while_the_workspace_opens_is_a_loss_and_nobod
         queued.running.cancel()
 
     opened._loop.call_soon_threadsafe(begin_and_cancel)
-    queued.done.result(GUARD_SECONDS)
+    assert queued.done.wait(GUARD_SECONDS)
     assert losses.count == 1
 
 

@@ -56,6 +56,8 @@ the checkpoints move index pages that the next group changes again.
 _WAL_RETRY_SECONDS = 0.02
 
 _TRANSACTION = re.compile(r"\s*(?:BEGIN|COMMIT|END|ROLLBACK(?!\s+(?:TRANSACTION\s+)?TO\b))\b", re.IGNORECASE)
+_NO_TRANSACTION = frozenset("SUIDW")
+"""Of SELECT, UPDATE, INSERT, DELETE and WITH: nearly every statement is one of these. None of the others begins so."""
 
 log = get_logger("acode_tui.storage.sqlite")
 
@@ -72,7 +74,7 @@ class TimedConnection(sqlite3.Connection):
     """Of a writer's connection: the file that it opened."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        if self.within_unit and _TRANSACTION.match(sql):
+        if self.within_unit and sql[:1] not in _NO_TRANSACTION and _TRANSACTION.match(sql):
             raise TransactionError("a unit of work cannot begin or end a transaction")
         started = perf_counter()
         try:
