@@ -32,6 +32,23 @@ class StoredSpan(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class SpanLog(Protocol):
+    """Keeps received spans, each once, in its last version. Calls wait for the disk."""
+
+    def add(self, spans: Sequence[StoredSpan], now: int) -> int:
+        """Store spans; returns the number of those that are new or newer. All are on disk then, or none is stored.
+
+        ``now`` is in seconds since 1970. Raises DiskFullError, TransactionError.
+        """
+        ...
+
+    def prune(self, now: int) -> int:
+        """Delete the spans of sessions to which nothing was added for long. Returns the number of sessions."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class SaveResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What ``save`` did: rows inserted and updated by kind, and how many stood already as given."""
 

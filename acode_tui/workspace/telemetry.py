@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from acode_tui.storage.transcript_ports import SPANS_FILE
+from acode_tui.storage.transcript_ports import SPANS_FILE, SpanLog
 
 if TYPE_CHECKING:
     from acode_tui.ingest import ImportReport
-    from acode_tui.storage.sqlite.span_store import SpanStore
     from acode_tui.workspace.workspace import Workspace
 
 
@@ -18,7 +17,7 @@ def spans_path(agent_dir: Path) -> Path:
     return agent_dir / "otlp" / SPANS_FILE
 
 
-def open_span_store(agent_dir: Path) -> "SpanStore":
+def open_span_store(agent_dir: Path) -> SpanLog:
     """Open the store of spans, made where there is none. Raises AcodeError."""
     from acode_tui.storage.sqlite.span_store import SpanStore
 
