@@ -16,6 +16,7 @@ from acode_tui.config.postgres_address import (
     holds_address,
     not_enabled,
     resolve_postgres,
+    resolve_reads,
 )
 from acode_tui.config.settings import (
     BackupSettings,
@@ -61,6 +62,7 @@ __all__ = [
     "not_enabled",
     "resolve_path",
     "resolve_postgres",
+    "resolve_reads",
     "set_flags",
     "user_config_path",
     "workspace_config_path",

@@ -104,6 +104,32 @@ def resolve_postgres(
     return _from_components(settings, environ)
 
 
+def resolve_reads(
+    settings: PostgresSettings, primary: PostgresTarget, environ: Mapping[str, str] = os.environ
+) -> PostgresTarget | Misconfigured:
+    """Where the team's runs are read: the ``read_url``, else the primary.
+
+    What the URL leaves out is the primary's; its password only for the same user. The TLS policy is that of the URL,
+    the settings or the host that it names.
+    """
+    if settings.read_url is None:
+        return primary
+    try:
+        parts = parse_connection_string(settings.read_url)
+        if "host" not in parts:
+            raise MalformedAddress("names no host")
+        given = {"user": primary.user, "database": primary.database}
+        given |= {name: getattr(primary, name) or "" for name in ("sslrootcert", "sslcert", "sslkey")}
+        if primary.password is not None and parts.get("user", primary.user) == primary.user:
+            given["password"] = primary.password.reveal()
+        return _target({**given, **parts}, settings, environ)
+    except MalformedAddress as problem:
+        return Misconfigured(
+            reason=f"persistence.postgres.read_url {problem}",
+            hint=problem.hint or "give it as postgresql://host:port/database",
+        )
+
+
 def _can_be_split(command: str) -> bool:
     try:
         return bool(shlex.split(command))

@@ -77,6 +77,14 @@ _VariableName = Annotated[
 _HostName = Annotated[
     str, Meta(pattern=_HOST, extra={"allowed": "a host name, an address or a socket directory", "confidential": True})
 ]
+_ReadUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^postgres(ql)?://[^\s\x00-\x1f\x7f]+\Z",
+        max_length=2048,
+        extra={"allowed": "a postgresql:// URL, in a file without a password", "confidential": True},
+    ),
+]
 _Command = Annotated[
     str, Meta(pattern=_NAME, max_length=4096, extra={"allowed": "a program and its arguments", "confidential": True})
 ]
@@ -130,6 +138,14 @@ class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="A program that prints the password on its first line, run without a shell, where no variable "
             "has the password."
+        ),
+    ] = None
+    read_url: Annotated[
+        _ReadUrl | None,
+        Meta(
+            description="A replica that lists, searches and figures of the team's runs are read from. What it leaves "
+            "out is as in the address of the primary.",
+            extra={"default": "the primary"},
         ),
     ] = None
     pool_size: Annotated[int, Meta(ge=1, le=1000, description="Most connections that reads may use at once.")] = 10

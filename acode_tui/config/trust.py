@@ -21,7 +21,7 @@ from acode_tui.config.load import (
     workspace_config_path,
 )
 from acode_tui.config.ownership import foreign_owner, user_name
-from acode_tui.config.postgres_address import PostgresTarget, resolve_postgres
+from acode_tui.config.postgres_address import PostgresTarget, resolve_postgres, resolve_reads
 from acode_tui.config.settings import PostgresSettings, resolve_path
 from acode_tui.config.trust_store import read_approval, update_approval
 
@@ -123,6 +123,8 @@ def _leads_to(root: Path, name: str, value: Any, loaded: LoadedSettings, environ
         return "is set" if environ.get(value) else "is not set"
     if section == "persistence.postgres" and leaf in _ADDRESS_KEYS:
         return _address(loaded.settings.persistence.postgres, environ)
+    if name == "persistence.postgres.read_url":
+        return _read_address(loaded.settings.persistence.postgres, environ)
     if name == "persistence.postgres.password_command":
         return "is executed at each connection"
     if name in ("persistence.sqlite.path", "backup.directory"):
@@ -134,4 +136,10 @@ def _leads_to(root: Path, name: str, value: Any, loaded: LoadedSettings, environ
 
 def _address(postgres: PostgresSettings, environ: Mapping[str, str]) -> str | None:
     target = resolve_postgres(postgres, environ)
+    return target.display if isinstance(target, PostgresTarget) else None
+
+
+def _read_address(postgres: PostgresSettings, environ: Mapping[str, str]) -> str | None:
+    primary = resolve_postgres(postgres, environ)
+    target = resolve_reads(postgres, primary, environ) if isinstance(primary, PostgresTarget) else None
     return target.display if isinstance(target, PostgresTarget) else None

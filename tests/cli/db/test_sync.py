@@ -114,6 +114,22 @@ async def test_the_teams_runs_are_searched(run: Run, session: Session, team: Dat
     assert "is no field" in wrong.stderr
 
 
+async def test_the_teams_runs_are_read_from_the_replica_and_nothing_else_is(
+    run: Run, session: Session, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = (("session", "list"), ("search", "login"), ("stats",))
+    monkeypatch.setenv("ACODE_PERSISTENCE__POSTGRES__READ_URL", "postgresql://127.0.0.1:1")
+    assert (await asyncio.to_thread(run, "db", "sync", "now")).exit_code == 0
+    assert (await asyncio.to_thread(run, "db", "validate")).exit_code == 0
+    for arguments in reads:
+        refused = await asyncio.to_thread(run, *arguments, "--source", "postgres")
+        assert refused.exit_code == 1
+        assert "127.0.0.1:1/" in refused.stderr
+    monkeypatch.setenv("ACODE_PERSISTENCE__POSTGRES__READ_URL", f"postgresql://127.0.0.1:{team.server.port}")
+    for arguments in reads:
+        assert (await asyncio.to_thread(run, *arguments, "--source", "postgres")).exit_code == 0
+
+
 async def test_validation_names_the_row_that_differs(run: Run, session: Session, team: Database) -> None:
     await asyncio.to_thread(run, "db", "sync", "now")
     sound = await asyncio.to_thread(run, "db", "validate", "--compare-checksums", "--json")
