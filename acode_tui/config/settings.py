@@ -27,8 +27,8 @@ THEMES = (
 
 KEY_IDS = (
     *("about", "all", "artifacts", "back", "backup", "bottom", "cancel", "child", "chip_left", "chip_right"),
-    *("chip_toggle", "close", "collapse", "complete", "confirm", "conflicts", "copy", "copy_id", "discard", "down"),
-    *("edit", "editor", "expand", "export", "files", "filter", "first_page", "fold", "follow", "follow_later"),
+    *("chip_toggle", "close", "collapse", "compare", "complete", "confirm", "conflicts", "copy", "copy_id", "discard"),
+    *("down", "edit", "editor", "expand", "export", "files", "filter", "first_page", "fold", "follow", "follow_later"),
     *("follow_no", "follow_runs", "follow_yes", "group", "half_down"),
     *("half_up", "health", "help", "import", "import_all", "jump", "last_page", "left", "level", "log"),
     *(
@@ -43,7 +43,7 @@ KEY_IDS = (
         "next_session",
     ),
     *("no", "numbers", "only_new", "open", "open_pane", "panes", "parent", "pause", "place", "previous_form"),
-    *("previous_proposal", "remove_query", "save_query"),
+    *("mark", "previous_proposal", "remove_query", "save_query", "side"),
     *("previous_failure", "previous_match", "previous_page", "previous_session", "quit", "reload", "retries", "retry"),
     *(
         "resume",

@@ -108,6 +108,18 @@ SESSIONS: list[Binding] = [
     key(
         "fold", "left", "screen.fold", "fold", "Hide the runs that this run started, or go to the one above", show=False
     ),
+    key(
+        "mark",
+        "space",
+        "screen.mark",
+        "mark",
+        "Mark this run to compare it with another one",
+        show=False,
+        shown_as="space",
+    ),
+    key(
+        "compare", "equals_sign", "screen.compare", "compare", "The marked runs side by side", show=False, shown_as="="
+    ),
     key("first_page", "home", "screen.first_page", "first page", "First page, then its first row", show=False),
     key("last_page", "end", "screen.last_page", "last page", "Last page, then its last row", show=False),
 ]
@@ -247,6 +259,14 @@ FILES: list[Binding] = [
     key("copy", "y", "copy", "copy", "Copy the path of the file"),
 ]
 
+COMPARISON: list[Binding] = [
+    CLOSE,
+    key("open", "enter", "open_run", "open", "Open the chosen run where the two differ first", shown_as="enter"),
+    key("side", "tab,h,l", "side", "other run", "Choose the other run", shown_as="tab"),
+    key("reload", "R", "app.reload", "read again", "Read both runs again", show=False, shown_as="R"),
+    key("copy", "y", "copy", "copy", "Copy the comparison"),
+]
+
 RETRIES: list[Binding] = [
     CLOSE,
     key("retry", "r", "retry", "retry", "Try this record again now"),
@@ -371,6 +391,7 @@ PRIORITY: tuple[str, ...] = (
         "all",
     ),
     *("close", "cancel", "stop", "help", "edit", "retry", "discard", "reviewed", "take_other"),
+    *("compare", "mark", "side"),
     *("view", "next_failure", "previous_failure", "by", "span", "measure"),
     *("search", "next_match", "network", "import", "previous_page", "previous_session", "filter", "level", "follow"),
     *("wrap", "sync", "quit", "retry_all", "save", "copy", "numbers", "artifacts", "retries", "conflicts"),

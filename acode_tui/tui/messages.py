@@ -85,7 +85,7 @@ class PaneOpened(Message):
 
 @dataclass
 class RunRequested(Message):
-    """Open a run of this workspace; ``place`` are ids of the entity to go to, and of those above it."""
+    """Open a run of those that are listed; ``place`` are ids of the entity to go to, and of those above it."""
 
     session_id: str
     place: tuple[str, ...] = ()
@@ -119,3 +119,10 @@ class RemoveQueryRequested(Message):
     """The user wants to remove a saved query."""
 
     name: str
+
+
+@dataclass
+class CostsRead(Message):
+    """What runs cost was read, by their ids."""
+
+    costs: Mapping[str, float | None]

@@ -121,6 +121,10 @@ class DashboardWorkspace(Protocol):
         """The same of the whole team's runs. Raises AcodeError."""
         ...
 
+    async def costs(self, session_ids: Sequence[str]) -> dict[str, float | None]:
+        """What each of these runs cost in US dollars; None without a known price; one without usage is left out."""
+        ...
+
     def open_team(self) -> AbstractAsyncContextManager[RunStateReader]:
         """The whole team's runs over PostgreSQL. Raises SyncError if that is off or misconfigured."""
         ...

@@ -107,7 +107,8 @@ class BrowserState:
     the team's sessions on screen may be out of date. ``text`` is a query that can be answered, as it is typed;
     ``query_error`` is why the text in the search line is none. ``unfolded`` are ids of runs whose children are shown,
     ``children`` those that were read, by their parent's id. ``hits`` are the places that the search finds in each run,
-    as far as they were read.
+    as far as they were read. ``costs`` are those of runs, in US dollars, as far as they were read; ``marked`` are up to
+    two runs to be compared.
     """
 
     pages: SessionPager
@@ -126,6 +127,8 @@ class BrowserState:
     unfolded: frozenset[str] = frozenset()
     children: Mapping[str, Sequence[SessionSummary]] = field(default_factory=dict)
     hits: dict[str, tuple[SearchHit, ...]] = field(default_factory=dict)
+    costs: dict[str, float | None] = field(default_factory=dict)
+    marked: tuple[str, ...] = ()
     _query: Conditions = field(default_factory=Conditions)
 
     @property
@@ -150,9 +153,17 @@ class BrowserState:
         """Whether a search or a filter by state hides sessions."""
         return bool(self.states or self.text.strip())
 
+    def mark(self, session_id: str) -> None:
+        """Mark a run to be compared, or take its mark away; a third one takes the place of the first."""
+        if session_id in self.marked:
+            self.marked = tuple(each for each in self.marked if each != session_id)
+        else:
+            self.marked = (*self.marked[-1:], session_id)
+
     def switch_source(self, source: Source) -> None:
         """Show the first page of another source; search, filter and order stay."""
         self.source = source
+        self.marked = ()
         self.team_error = ""
         self.counts = None
         if source == "team" and self.sort in FIGURES:

@@ -3,7 +3,7 @@
 Each imports what it needs when it is called, so that opening a workspace costs none of it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -115,6 +115,18 @@ class Operations:
         async with self._team_pool(reads=True) as pool:
             figures = PostgresRunFigures(pool, schema=self.settings.persistence.postgres.schema, wall=self.wall)
             return await read_stats(figures, self._price_list(), query, by)
+
+    async def costs(self, session_ids: Sequence[str]) -> dict[str, float | None]:
+        """What each of these runs of this workspace cost in US dollars, as far as it is counted and priced.
+
+        None for a run none of whose usage has a known price. A run without usage is left out.
+        """
+        from acode_tui.ops.stats.rates import total_cost
+        from acode_tui.storage.sqlite.sessions.run_figures import SqliteRunFigures
+
+        usage = await SqliteRunFigures(self._readers, index=self.index).usage_of(session_ids)
+        rates = await self._price_list().rates({each.model for of_run in usage.values() for each in of_run})
+        return {session: total_cost(of_run, rates) for session, of_run in usage.items()}
 
     def _price_list(self) -> "PriceList":
         from acode_tui.ops.stats.rates import PriceList

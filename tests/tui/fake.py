@@ -279,6 +279,7 @@ class FakeWorkspace:
         self.refuses: AcodeError | None = None
         self.figures: dict[str, Stats] | AcodeError = stats()
         self.asked: list[tuple[str, str]] = []
+        self.prices: dict[str, float | None] = {}
         self.values: dict[str, tuple[str, ...]] = {}
         self.counting: Progress | None = None
         self.counted = asyncio.Event()
@@ -336,6 +337,9 @@ class FakeWorkspace:
             progress(self.counting)
             await self.counted.wait()
         return self.figures.get(by, EMPTY_STATS)
+
+    async def costs(self, session_ids: Sequence[str]) -> dict[str, float | None]:
+        return {each: self.prices[each] for each in session_ids if each in self.prices}
 
     async def stats_team(self, query: str = "", by: str = "day") -> Stats:
         self.asked.append((query, f"team's {by}"))

@@ -28,7 +28,7 @@ NOT_SHOWN = {
         "QueryScreen",
         "RecordsScreen",
     ),
-    *("RunFinder", "SaveDialog"),
+    *("CostsScreen", "QueryScreen", "RunFinder", "SaveDialog"),
 }
 """Base classes of screens, which are not shown themselves."""
 

@@ -8,7 +8,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from acode_tui.tui.run.artifact import ArtifactScreen
 from tests.tui.driving import over, until_listed
-from tests.tui.fake import FakeWorkspace, exporting_slowly, fake_id, online
+from tests.tui.fake import FakeWorkspace, exporting_slowly, fake_id, graph, online
 from tests.tui.pictures import RESTING, picturing
 
 
@@ -100,3 +100,18 @@ async def test_writing_to_files(snapshot: SnapshotAssertion, tmp_path: Path, mon
         await pictures.take("exported")
         await pictures.see("byte for byte", "escape", "enter", "3", "j", "enter", "s")
         await pictures.take("save")
+
+
+async def test_two_runs_compared(snapshot: SnapshotAssertion) -> None:
+    workspace = FakeWorkspace(12)
+    workspace.prices = {fake_id(number): 1.25 * number for number in range(12)}
+    run = graph(1)
+    metadata = {**(run.metadata or {}), "model": "[/red] a model", "tokens": 4_200}
+    name = "Add input validation to the login form, and tests for each of the fields that it has [/red]"
+    workspace.store.graphs[fake_id(1)] = replace(run, tasks=run.tasks[1:], metadata=metadata, task_description=name)
+    async with picturing(over(workspace, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("2 marked, = compares", "space", "j", "space")
+        await pictures.take("marked")
+        await pictures.see("$1.25", "equals_sign")
+        await pictures.take("compare")

@@ -61,6 +61,12 @@ def cost_of(usage: Usage, rates: Rates) -> float | None:
     )
 
 
+def total_cost(usage: Iterable[Usage], rates: Rates) -> float | None:
+    """What all of some usage costs, of what has a known price; None where nothing of it has."""
+    known = [cost for each in usage if (cost := cost_of(each, rates)) is not None]
+    return sum(known) if known else None
+
+
 def price_changes(rates: Rates) -> tuple[int, ...]:
     """The days on which the price of any of the models changes."""
     known = [of_model for of_model in rates.values() if of_model]

@@ -13,13 +13,13 @@ from textual.content import Content
 from acode_tui.domain.display import session_name
 from acode_tui.domain.quantities import number, size
 from acode_tui.tui.bindings import FOLLOW, MAIN
+from acode_tui.tui.main.costs import CostsScreen
 from acode_tui.tui.main.follow_question import FollowQuestion
 from acode_tui.tui.main.header import HeaderLine
 from acode_tui.tui.main.hit_rows import found_text, of_key, place_of
 from acode_tui.tui.main.overview import read_overview, read_without_commit
 from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.main.panes import ConflictsPane, OutboxPane, RetriesPane, SchemaPane, is_off
-from acode_tui.tui.main.query import QueryScreen
 from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
 from acode_tui.tui.terminal import capture_mouse
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from acode_tui.tui.transcript_import import Survey
 
 
-class MainScreen(QueryScreen):
+class MainScreen(CostsScreen):
     """The header, the four panes, the session browser and the footer."""
 
     AUTO_FOCUS = ""
@@ -111,6 +111,7 @@ class MainScreen(QueryScreen):
             keys |= {"follow_yes", "follow_no"}
         if browser.is_filtered or (self.is_mounted and (self.sessions.typing or self.sessions.choosing)):
             keys.add("back")
+        keys |= {"mark", "compare"} if browser.marked else set()
         keys |= {"trust"} if self.dashboard.state.withheld else set()
         if overview is not None:
             keys |= {"retries"} if overview.outbox.failed else set()
@@ -278,6 +279,27 @@ class MainScreen(QueryScreen):
             title = f"runs that fit {text}" if text else "all runs" if not self.browser.is_filtered else "listed runs"
             self.app.push_screen(FilesScreen(title, replace(self.browser.filter, folded=False)))
 
+    def action_mark(self) -> None:
+        """Mark the run under the cursor to compare it, or take the mark away."""
+        line = self.sessions.line
+        if line is not None:
+            self.browser.mark(line.session.id)
+            self.sessions.show_rows(self.dashboard.now())
+            self.sessions.retitle()
+            self.query_one(KeyBar).follow()
+
+    def action_compare(self) -> None:
+        """Show the marked runs side by side; of one mark, that run and the one under the cursor."""
+        marked, line = self.browser.marked, self.sessions.line
+        if len(marked) == 1 and line is not None and line.session.id != marked[0]:
+            marked = (*marked, line.session.id)
+        if len(marked) < 2:
+            self.notify("space marks a run; mark two of them", title="compare", markup=False)
+        elif self.workspace is not None:
+            from acode_tui.tui.run.comparison_screen import ComparisonScreen
+
+            self.app.push_screen(ComparisonScreen(*marked))
+
     def action_copy_id(self) -> None:
         self.dashboard.copy(of_key(self.sessions.table.cursor_key or "")[0], "session id")
 
@@ -306,6 +328,7 @@ class MainScreen(QueryScreen):
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._keep_focus)
+        self.call_after_refresh(self.read_costs)
 
     def _keep_focus(self) -> None:
         """Focus the list if the focused pane is hidden, or if nothing has the focus."""

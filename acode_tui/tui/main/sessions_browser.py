@@ -118,7 +118,8 @@ class SessionBrowser(Vertical):
         table.source, table.sort, table.has_server = browser.source, browser.sort, self._has_server
         table.lay_out(max(self.size.width - 2, 20))
         heads = headings(browser.rows, browser.sort, self._now, self._zone) if browser.grouped else None
-        rows = with_hits(session_rows(browser.lines, self._now), browser.hits if browser.finds_places else {})
+        runs = session_rows(browser.lines, self._now, browser.costs, browser.marked)
+        rows = with_hits(runs, browser.hits if browser.finds_places else {})
         table.show(rows, headings=heads, at_once=is_other_page)
 
     @property
@@ -285,6 +286,9 @@ class SessionBrowser(Vertical):
             title.append(
                 Content.assemble(("search: ", "$foreground-muted"), (line(browser.text.strip(), 24), "$text-warning"))
             )
+        if browser.marked:
+            others = "= compares them" if len(browser.marked) > 1 else "space marks another one"
+            title.append(styled(f"{len(browser.marked)} marked, {others}", "$text-warning"))
         if browser.sort != "updated":
             title.append(Content.assemble(("order: ", "$foreground-muted"), (browser.sort, "$foreground")))
         self.border_title = Content("   ").join(title)

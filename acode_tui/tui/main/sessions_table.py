@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import ClassVar
 
 from textual.binding import BindingType
 
-from acode_tui.domain.clock import parse_time
 from acode_tui.domain.display import session_name
 from acode_tui.domain.entities import SessionSummary
-from acode_tui.domain.quantities import ago, short_duration, short_number, span
+from acode_tui.domain.quantities import ago, dollars, short_duration, short_number, span
 from acode_tui.domain.search.facts import AT_WORK, facts_of
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.bindings import SESSIONS
-from acode_tui.tui.run_lines import RunLine
+from acode_tui.tui.run_lines import RunLine, duration_of, tokens_of
 from acode_tui.tui.state import Source
 from acode_tui.tui.style.palette import IDLE, ROW_SYNC, Mark, session_mark
 from acode_tui.tui.widgets.keyed_table import PADDING, Cell, Column, KeyedTable, Row
@@ -33,6 +32,7 @@ _COLUMNS = (
     Column("failed", "failed", 7, right=True),
     Column("tools", "tools", 5, right=True),
     Column("tokens", "tokens", 7, right=True),
+    Column("cost", "cost", 8, right=True),
     Column("duration", "took", 6, right=True),
     Column("created", "created", 10, right=True),
     Column("updated", "updated", 10, right=True),
@@ -42,8 +42,8 @@ _COLUMNS = (
 """Every column, from left to right."""
 
 _BY_WORTH = (
-    *("state", "task", "failed", "updated", "user_short", "sync_glyph", "project", "agent", "duration", "tokens"),
-    *("now", "model", "tools", "sync", "created", "branch"),
+    *("state", "task", "failed", "updated", "user_short", "sync_glyph", "project", "agent", "duration", "cost"),
+    *("now", "model", "tokens", "tools", "sync", "created", "branch"),
 )
 """The columns in the order in which they get room. ``sync`` is shown in place of ``sync_glyph`` if it fits."""
 
@@ -55,7 +55,7 @@ SORTS: dict[str, SortKey] = {
 
 _CORE = ("state", "failed", "user_short", "sync_glyph")
 _MIN_TASK = 24
-_MIN_TASK_SHARE = 0.34
+_MIN_TASK_SHARE = 0.27
 _COMFORTABLE = 40
 """The least width of the task column: beside the core and a time so many columns; beside others enough to read a
 sentence, and this share of the table's width.
@@ -93,7 +93,7 @@ def columns_for(
     ordered_by = next((key for key, name in SORTS.items() if name == sort), "updated")
     stamp = "created" if sort == "created" else "updated"
     swapped = {"updated": "created", "created": "updated"} if sort == "created" else {}
-    left_out = {"user_short"} if source == "local" else set()
+    left_out = {"user_short"} if source == "local" else {"cost"}
     if source == "team" or not has_server:
         left_out |= {"sync", "sync_glyph"}
     by_worth = [swapped.get(name, name) for name in _BY_WORTH]
@@ -114,16 +114,28 @@ def columns_for(
     )
 
 
-def session_rows(lines: Sequence[RunLine], now: datetime) -> list[tuple[str, Row]]:
-    """The rows of a page, with ages as of ``now``."""
-    return [(line.session.id, session_row(line.session, now, line.mark)) for line in lines]
+def session_rows(
+    lines: Sequence[RunLine], now: datetime, costs: Mapping[str, float | None], marked: Sequence[str] = ()
+) -> list[tuple[str, Row]]:
+    """The rows of a page, with ages as of ``now``; ``costs`` and ``marked`` runs by their ids."""
+    return [
+        (
+            line.session.id,
+            session_row(line.session, now, marked_as(line.session.id, marked) + line.mark, costs.get(line.session.id)),
+        )
+        for line in lines
+    ]
 
 
-def session_row(session: SessionSummary, now: datetime, inside: str = "") -> Row:
+def marked_as(session_id: str, marked: Sequence[str]) -> str:
+    """The sign before the name of a run that is marked to be compared; empty for any other."""
+    return f"[{marked.index(session_id) + 1}] " if session_id in marked else ""
+
+
+def session_row(session: SessionSummary, now: datetime, inside: str = "", cost: float | None = None) -> Row:
     """The cell of every column for one session; ``inside`` says where it stands among others."""
     state = session_mark(session, now)
     sync = ROW_SYNC.get(session.sync, _UNKNOWN)
-    metadata = session.metadata or {}
     facts = facts_of(session)
     return {
         "state": (state.label, state.role),
@@ -137,7 +149,8 @@ def session_row(session: SessionSummary, now: datetime, inside: str = "") -> Row
         "duration": (short_duration(duration_of(session)), "quiet"),
         "agent": (facts.agent or _NOTHING, "quiet"),
         "model": ((facts.models[-1] if facts.models else _NOTHING).removeprefix("claude-"), "quiet"),
-        "tokens": (_tokens(metadata), "quiet"),
+        "tokens": (_tokens(session), "quiet"),
+        "cost": (_NOTHING if cost is None else dollars(cost), "quiet"),
         "branch": (facts.branch or _NOTHING, "quiet"),
         "user_short": ((session.user_id or _NOTHING).partition("@")[0], "quiet"),
         "sync": (sync.label, sync.role),
@@ -163,24 +176,6 @@ def _in(tool: str | None) -> str:
     return f", in {tool}" if tool else ""
 
 
-def duration_of(session: SessionSummary) -> timedelta:
-    """How long a run took: from the first to the last record of its transcript, else until its last change."""
-    metadata = session.metadata or {}
-    first, last = metadata.get("firstTime"), metadata.get("lastTime")
-    if isinstance(first, str) and isinstance(last, str):
-        try:
-            return parse_time(last) - parse_time(first)
-        except ValueError:
-            pass  # other metadata under the same names
-    return session.updated_at - session.created_at
-
-
-def _tokens(metadata: Mapping[str, Any]) -> str:
-    """The tokens of input, cache writes and output; cache reads are not counted."""
-    tokens = metadata.get("tokens")
-    if isinstance(tokens, Mapping):
-        counts = [tokens.get(name) for name in ("input", "cacheWrite", "output")]
-        total = sum(count for count in counts if isinstance(count, int))
-    else:
-        total = tokens if isinstance(tokens, int) else 0
+def _tokens(session: SessionSummary) -> str:
+    total = tokens_of(session)
     return short_number(total) if total > 0 else _NOTHING

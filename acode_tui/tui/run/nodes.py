@@ -48,17 +48,22 @@ def label(node: Node) -> Label:
     ]
 
 
-def parameter_hint(parameters: object) -> str:
-    """The most telling parameter of a call, for its label: a command, a path, a pattern."""
+def telling_parameter(parameters: object) -> str:
+    """The most telling parameter of a call, whole: a command, a path, a pattern."""
     if not isinstance(parameters, dict):
-        return parameters[:_MAX_HINT] if isinstance(parameters, str) else ""
+        return parameters if isinstance(parameters, str) else ""
     for name in _SHOWN_PARAMETERS:
         value = parameters.get(name)
         if isinstance(value, str) and value:
-            return short_path(value[:_MAX_HINT])
+            return value
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-            return " ".join(value)[:_MAX_HINT]
-    return next((value[:_MAX_HINT] for value in parameters.values() if isinstance(value, str) and value), "")
+            return " ".join(value)
+    return next((value for value in parameters.values() if isinstance(value, str) and value), "")
+
+
+def parameter_hint(parameters: object) -> str:
+    """The most telling parameter of a call, short enough for its label."""
+    return short_path(telling_parameter(parameters)[:_MAX_HINT])
 
 
 def path_to(graph: SessionGraph, node: Node) -> list[Node]:

@@ -7,7 +7,8 @@ import pytest
 
 from acode_tui.domain.states import SessionState
 from acode_tui.tui.main.sessions_table import columns_for, session_row
-from tests.tui.fake import NOW, summary
+from tests.tui.driving import over, shown, until, until_listed
+from tests.tui.fake import NOW, FakeWorkspace, fake_id, summary
 
 
 @pytest.mark.parametrize("width", range(40, 260, 7))
@@ -27,8 +28,8 @@ def test_columns_get_room_in_the_order_of_their_worth() -> None:
     shown = [[column.key for column in columns_for(width, "local", has_server=False)] for width in (78, 118, 168, 196)]
     assert shown[0] == ["state", "task", "failed", "updated"]
     assert shown[1] == ["state", "task", "project", "agent", "failed", "duration", "updated"]
-    assert {"tokens", "now"} <= set(shown[2])
-    assert {"now", "model", "tokens", "project", "agent"} <= set(shown[3])
+    assert {"cost", "tokens", "now"} <= set(shown[2])
+    assert {"now", "model", "cost", "tokens", "project", "agent"} <= set(shown[3])
     assert "sync_glyph" in {column.key for column in columns_for(78, "local")}, "with a server to send to"
     assert "user_short" in {column.key for column in columns_for(78, "team")}
 
@@ -57,3 +58,12 @@ def test_a_row_shows_the_request_of_a_session() -> None:
     asked = {**(session.metadata or {}), "request": "Make it faster"}
     assert session_row(session, NOW)["task"][0] == session.task_description
     assert session_row(msgspec.structs.replace(session, metadata=asked), NOW)["task"][0] == "Make it faster"
+
+
+async def test_costs_come_after_the_list_where_it_has_room_for_them(fake: FakeWorkspace) -> None:
+    fake.prices = {fake_id(0): 12.345, fake_id(1): None}
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        assert "$12.35" not in shown(pilot)
+        await pilot.resize_terminal(160, 36)
+        await until(pilot, lambda: "$12.35" in shown(pilot) or "$12.34" in shown(pilot))

@@ -1,5 +1,6 @@
 """Figures of the runs that a query finds: from the sums over all runs where these have it, else run by run."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.search.facts import agrees
 from acode_tui.domain.search.query import Conditions, Query, parse_query
 from acode_tui.storage.figures_sum import days_of
-from acode_tui.storage.ports import By, Figures, SessionFilter, require_by
+from acode_tui.storage.ports import By, Figures, SessionFilter, Tokens, Usage, require_by
 from acode_tui.storage.search_ports import SearchIndex
 from acode_tui.storage.sqlite.figures.sums import Choice, Summing, models, ranges, values_of
 from acode_tui.storage.sqlite.readers import Readers
@@ -45,6 +46,35 @@ class SqliteRunFigures:
                 return answer(connection, asked, by, price_changes)
 
         return await self._readers.run(read)
+
+    async def usage_of(self, session_ids: Sequence[str]) -> dict[str, tuple[Usage, ...]]:
+        """The usage of each of these sessions, as far as it is counted; a session without usage is left out."""
+
+        def read(connection: sqlite3.Connection) -> dict[str, tuple[Usage, ...]]:
+            with index_faults():
+                return usage_of(connection, session_ids)
+
+        return await self._readers.run(read)
+
+
+_USAGE_OF = """
+    SELECT s.id, u.day, u.model, u.context, u.input, u.output, u.cache_read, u.cache_write, u.cost
+    FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.id = g.value
+    CROSS JOIN figures_usage AS u ON u.session = s.rowid
+"""
+
+
+def usage_of(connection: sqlite3.Connection, session_ids: Sequence[str]) -> dict[str, tuple[Usage, ...]]:
+    """See ``SqliteRunFigures.usage_of``."""
+    found: dict[str, list[Usage]] = {}
+    asked = json.dumps(list(session_ids))
+    for session, day, model, context, *sums, cost in connection.execute(_USAGE_OF, (asked,)):
+        tokens = Tokens(input=sums[0], output=sums[1], cache_read=sums[2], cache_write=sums[3])
+        if cost or any(sums):
+            found.setdefault(session, []).append(
+                Usage(key=session, day=day, model=model, context=context, tokens=tokens, cost=cost)
+            )
+    return {session: tuple(usage) for session, usage in found.items()}
 
 
 def answer(connection: sqlite3.Connection, query: Query, by: By, price_changes: Sequence[int]) -> Figures:
