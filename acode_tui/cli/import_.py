@@ -11,16 +11,21 @@ from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
 from acode_tui.cli.output import print_json
-from acode_tui.domain.display import clean
+from acode_tui.domain.display import clean, split_columns
 from acode_tui.domain.errors import IngestError
 from acode_tui.domain.quantities import counted, number
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from acode_tui.config import Settings
     from acode_tui.ingest import ImportReport
+    from acode_tui.ingest.explain import Explanation
     from acode_tui.workspace import Workspace
 
 _MOST_ISSUES = 20
+_WIDE = 120
+"""Columns of a terminal from which on records are explained in a table."""
 _MOST_FOLDERS = 20
 
 
@@ -92,7 +97,7 @@ def command(
 
 
 def _explain(path: Path, format_: str | None, *, as_json: bool) -> None:
-    from acode_tui.cli.output import Column, print_table
+    from acode_tui.cli.output import Column, print_table, terminal_width
     from acode_tui.ingest.explain import explain
     from acode_tui.ingest.file_reader import UnknownFormatError
 
@@ -104,6 +109,11 @@ def _explain(path: Path, format_: str | None, *, as_json: bool) -> None:
         raise IngestError(f"{path}: {error.strerror or error}", hint="give one transcript") from error
     if as_json:
         print_json(found)
+        return
+    width = terminal_width()
+    if width is not None and width < _WIDE:
+        for line in _explained_lines(found, width):
+            click.echo(line)
         return
     columns = (
         Column("line", "right"),
@@ -118,6 +128,20 @@ def _explain(path: Path, format_: str | None, *, as_json: bool) -> None:
         columns,
         [(row.line, row.kind, row.task, row.step, row.call, row.what, row.why) for row in found.records],
     )
+
+
+def _explained_lines(found: "Explanation", width: int) -> "Iterator[str]":
+    """Each record on two lines or more, nothing of which is cut off: a table would have columns of few letters."""
+    sessions = {row.session for row in found.records} - {0}
+    indent = 21
+    for row in found.records:
+        numbers = (row.session if len(sessions) > 1 else None, row.task, row.step)
+        place = ".".join(str(number) for number in numbers if number is not None)
+        what = f"{row.what} [{row.call}]" if row.call is not None else row.what
+        head = f"{row.line:>5} {row.kind:<7} {place:<6} "
+        yield from split_columns(head + clean(what or row.why), width, indent=indent)
+        if what:
+            yield from split_columns(" " * indent + clean(row.why), width, indent=indent)
 
 
 class _Source(NamedTuple):

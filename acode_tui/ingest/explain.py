@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.domain.errors import IngestError
 from acode_tui.domain.validation import Limits
-from acode_tui.ingest.draft import RunDraft, shorten
+from acode_tui.ingest.draft import CallDraft, RunDraft, shorten
 from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.observe import observed
 from acode_tui.ingest.records import label, parse_any
@@ -50,6 +51,9 @@ def explain(path: Path, format: str | None = None) -> Explanation:
 
     Raises OSError or IngestError if it cannot be read, UnknownFormatError if it is no transcript of the format.
     """
+    if not (path.is_file() or path.is_dir()) and path.exists():
+        # Reading a pipe would wait for a program that writes into it.
+        raise IngestError(f"{path}: neither a file nor a folder", hint="give one transcript")
     reader = FileReader(workspace_id="", user_id=None, limits=Limits(), now=datetime.now(UTC), format=format)
     found = _Explainer()
     with observed(found):
@@ -132,7 +136,7 @@ class _Explainer:
         if prompts:
             kind, what = "prompt", prompts[0].title
         elif calls:
-            kind, what = "call", ", ".join(run.calls[key].name for key in calls)
+            kind, what = "call", ", ".join(_outcome(run.calls[key]) for key in calls)
         elif results:
             done = run.calls.get(results[0])
             kind, what = "result", f"{done.name}: {done.state}" if done is not None else "of a call that is missing"
@@ -144,7 +148,8 @@ class _Explainer:
             kind, what = "event", (notes or events)[0].reason.partition(" [inferred")[0]
         else:
             kind, what = "quiet", ""
-        why = "; ".join([*([self._type] if self._type else []), *self._rules])
+        why = "; ".join(dict.fromkeys([*([self._type] if self._type else []), *self._rules]))
+        why = why or "no field says what it is"
         self._add(self._line, kind, call, why, what)
         self._line, self._type, self._rules, self._unknown = None, "", [], []
         self._note_run()
@@ -170,20 +175,27 @@ class _Explainer:
         self._records.append(record)
 
 
+def _outcome(call: CallDraft) -> str:
+    """A call, and how it ended where the same record says so."""
+    return call.name if call.is_open else f"{call.name}: {call.state}"
+
+
 def _has(step: Any, call: str) -> bool:
     return call in step.unclaimed or any(made.key == call for made in step.calls)
 
 
 def _artifacts(run: RunDraft) -> int:
-    """The artifacts of the last task and of its steps, to which a record without a call adds its text."""
+    """The artifacts of the last task's steps, to which a record without a call adds its text."""
     task = run.task
-    return len(task.artifacts) + sum(len(step.artifacts) for step in task.steps) if task is not None else 0
+    return sum(len(step.artifacts) for step in task.steps) if task is not None else 0
 
 
 def _last_step(run: RunDraft) -> str:
     task = run.task
     step = task.steps[-1] if task is not None and task.steps else None
-    return (step.name or "(thinking)") if step is not None else ""
+    if step is None:
+        return ""
+    return step.name or ("(thinking)" if step.reasonings else "(no text)")
 
 
 def _type_of(value: Any, prefix: str = "", depth: int = 2) -> str:

@@ -50,6 +50,12 @@ def observer() -> Observer | None:
     return _observer.get()
 
 
+def because(rule: str) -> None:
+    """Say why the current record is understood as it is, for readers that keep no observer of their own."""
+    if (watching := _observer.get()) is not None:
+        watching.because(rule)
+
+
 @contextmanager
 def observed(by: Observer) -> Iterator[None]:
     """Have ``by`` observe what is read within."""

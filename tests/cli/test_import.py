@@ -279,6 +279,19 @@ def test_explain_shows_how_each_record_is_understood_and_imports_nothing(run: Ru
     assert answer(run("session", "list", "--json"))["sessions"] == []
 
 
+def test_explain_cuts_nothing_off_on_a_narrow_terminal(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"{SESSION}.jsonl"
+    path.write_text(lines("Check the form of the sign-up page, and then that of the login page, please"))
+    monkeypatch.setenv("COLUMNS", "40")
+    printed = run("import", "--explain", str(path)).stdout.splitlines()
+    assert max(map(len, printed)) <= 40
+    assert "".join(line.replace(" ", "") for line in printed).startswith(
+        "1prompt1Checktheformofthesign-uppage,andthenthatoftheloginpage,pleasetype=usermessage.role=user2step1.1"
+    )
+
+
 @pytest.mark.parametrize("more", [["--all"], ["--watch"], ["."]])
 def test_explain_takes_one_transcript(run: Run, tmp_path: Path, more: list[str]) -> None:
     path = tmp_path / f"{SESSION}.jsonl"

@@ -1,11 +1,13 @@
 """``explain`` says of each record what it changed in the run, and why; reading is the same with it and without."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from acode_tui.domain.errors import IngestError
 from acode_tui.ingest.explain import ExplainedRecord, explain
 from acode_tui.ingest.observe import observer
 from tests.ingest.builders import SESSION, Claude, Codex, Transcript, story
@@ -52,6 +54,30 @@ def test_each_record_of_a_line_file_is_explained_once_and_in_order(tmp_path: Pat
         ("c2", "Bash: Failed"),
         ("c3", "Edit: Succeeded"),
     ]
+
+
+def test_a_record_that_holds_calls_and_their_results_says_how_they_ended(tmp_path: Path) -> None:
+    gemini = Gemini()
+    gemini.prompt("Go")
+    gemini.says(
+        "", call("c1", "read_file"), call("c2", "replace", status="error"), call("c3", "glob", status="executing")
+    )
+    rows = explained(gemini, tmp_path, "session-2026-01-05T12-00-11111111.jsonl")
+    assert rows[-1].what == "read_file: Succeeded, replace: Failed, glob"
+
+
+def test_the_long_text_of_an_event_is_an_event(tmp_path: Path) -> None:
+    copilot = Copilot()
+    copilot.prompt("Go")
+    copilot.event("user.message", content="A reminder. " * 100, source="system")
+    assert [record.kind for record in explained(copilot, tmp_path, "events.jsonl")] == ["quiet", "prompt", "event"]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(IngestError, match="neither a file nor a folder"):
+        explain(path)
 
 
 def test_a_result_without_its_call_is_named(tmp_path: Path) -> None:

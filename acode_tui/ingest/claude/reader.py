@@ -7,6 +7,7 @@ say nothing; it is asked only which earlier record a prompt follows (see ``branc
 from acode_tui.ingest.claude.model_lines import ModelLines
 from acode_tui.ingest.claude.other_lines import OtherLines
 from acode_tui.ingest.claude.records import Progress, ProgressLine, Record
+from acode_tui.ingest.observe import because
 from acode_tui.ingest.records import LineDecoder, label, parse_stamp, text
 
 QUIET_LINES = frozenset(
@@ -44,6 +45,7 @@ class ClaudeReader(OtherLines, ModelLines):
         """Read one record. Nothing in it is trusted; an unknown shape is ignored."""
         copies = self._copies
         if not copies.is_settled and (copies.count if isinstance(record, ProgressLine) else copies.is_copy(record)):
+            because("a copy of a record of the session that this one came from")
             return
         at = parse_stamp(record.timestamp)
         if line > self._timeline.next_checkpoint:

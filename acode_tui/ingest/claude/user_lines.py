@@ -16,6 +16,7 @@ from acode_tui.ingest.draft import (
     to_bytes,
 )
 from acode_tui.ingest.finish import LastSeen
+from acode_tui.ingest.observe import because
 from acode_tui.ingest.records import label, text
 
 
@@ -50,6 +51,7 @@ class UserLines(ClaudeSession):
         if kind is Kind.PROMPT:
             if record.is_sidechain is True and prompt_key(found.text) in self._subagent_prompts:
                 # Older releases write a subagent's messages into its parent's file: this prompt is not the user's.
+                because("isSidechain: the prompt of a call that started a subagent")
                 return
             self._pending_command = None
             self._queue.attach(found.text.strip())
@@ -65,6 +67,8 @@ class UserLines(ClaudeSession):
             self._note("summary after compaction", line, found.text)
         elif kind is Kind.INJECTED:
             self._note(found.about, line, found.text)
+        else:
+            because("nothing but tags, or a text that the program puts before others")
 
     def _note_tags(self, line: int, found: Understood) -> None:
         for about, content in found.tags:

@@ -19,6 +19,7 @@ from acode_tui.ingest.codex.session import SOURCE, CodexSession
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import CallDraft, ImageDraft, NeedsWholeFileError
 from acode_tui.ingest.finish import LastSeen
+from acode_tui.ingest.observe import because
 from acode_tui.ingest.records import label, text
 from acode_tui.ingest.usage import Tokens, codex_usage
 
@@ -142,6 +143,7 @@ class EventLines(CodexSession):
         if type(info) is not dict:
             return
         total = info.get("total_token_usage")
+        because("the total before, again" if total == self._last_total else "tokens of the last call")
         if total != self._last_total:
             self._last_total = total
             used = codex_usage(info.get("last_token_usage"))

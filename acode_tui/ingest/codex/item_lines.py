@@ -16,6 +16,7 @@ from acode_tui.ingest.codex.session import SOURCE, CodexSession
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import StepDraft
 from acode_tui.ingest.finish import LastSeen
+from acode_tui.ingest.observe import because
 from acode_tui.ingest.records import label, needs_escape, parse_text, storable, text
 
 _CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call", "tool_search_call"})
@@ -36,7 +37,10 @@ class ItemLines(CodexSession):
                 self._add_answer(line, item, at)
                 return
             self._has_new_input = True
-            if item.role == "user" and not is_injected(item):
+            if item.role != "user" or is_injected(item):
+                because("the program wrote it")
+            else:
+                because("a prompt where its turn has no event of it")
                 # It is a prompt where its turn has no event of it, which may follow.
                 prompt = text_of(item.content)
                 if prompt.strip():

@@ -11,6 +11,7 @@ from acode_tui.ingest.codex.event_lines import EventLines
 from acode_tui.ingest.codex.events import QUIET_LINES
 from acode_tui.ingest.codex.item_lines import ItemLines
 from acode_tui.ingest.codex.records import Line, Payload
+from acode_tui.ingest.observe import because
 from acode_tui.ingest.records import label, parse_stamp, text
 
 
@@ -30,6 +31,7 @@ class CodexReader(EventLines, ItemLines):
             if self._replay.repeats(at, begins_turn=event == "task_started", is_prompt=is_prompt):
                 if event == "token_count" and type(payload.info) is dict:
                     self._last_total = payload.info.get("total_token_usage")
+                because("repeated from the session that this one came from")
                 return
         at = self._bounds.note(at)
         if payload is None:

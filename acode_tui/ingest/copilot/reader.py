@@ -167,6 +167,7 @@ class CopilotReader:
         reader = self._reader
         key = text(data.tool_call_id)
         if key in reader.run.calls:
+            reader.because("the message that asked for the call has it too")
             if label(data.mcp_server_name):
                 reader.run.calls[key].facts["mcpServer"] = label(data.mcp_server_name)
             return

@@ -44,11 +44,14 @@ class GeminiReader:
     def take(self, line: int, raw: bytes, record: Record) -> None:
         """Read one record. Nothing in it is trusted; an unknown shape is counted."""
         if record.rewind_to is not None:
+            self._reader.because("$rewindTo: what follows that message is left behind")
             self._rewind(text(record.rewind_to))
         elif type(record.set) is dict:
+            self._reader.because("$set: facts of the session, or messages given to the model again")
             self._facts.update({name: value for name, value in record.set.items() if name != "messages"})
             self._add_messages(line, record.set.get("messages"), is_context=True)
         elif record.session_id is not None:
+            self._reader.because("sessionId: the session's header")
             self._reader.sessions.note_session(record.session_id, line)
             if self._header.session_id is None:
                 self._header = record

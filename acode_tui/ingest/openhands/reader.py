@@ -50,6 +50,7 @@ class OpenHandsReader:
     def take(self, line: int, raw: bytes, record: Record) -> None:
         """Read one event, or the state. Nothing in it is trusted; an unknown kind is counted."""
         if record.kind is None and record.timestamp is None:
+            self._reader.because("the conversation's state: tokens, cost and status")
             self._state = record
             return
         reader = self._reader
