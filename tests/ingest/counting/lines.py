@@ -265,6 +265,7 @@ def otlp(requests: Iterable[Record]) -> dict[str, Ids]:
                 found.steps.add(key)
             found.calls.add(call)
             found.results.add(call)
+            found.outputs.add((call,))
             if span["status"]:
                 found.failed.add(call)
             continue
@@ -276,12 +277,20 @@ def otlp(requests: Iterable[Record]) -> dict[str, Ids]:
             0,
         )
         given = [part for each in json.loads(fields.get("gen_ai.input.messages", "[]")) for part in each["parts"]]
-        found.prompts |= {trace for part in given if part["type"] == "text"}
-        found.results |= {(trace, part["id"]) for part in given if part["type"] == "tool_call_response"}
+        if trace not in found.prompts and any(part["type"] == "text" for part in given):
+            found.prompts.add(trace)
+            found.prompts_with()
+        returned = {(trace, part["id"]) for part in given if part["type"] == "tool_call_response"}
+        found.results |= returned
+        found.outputs |= {(call,) for call in returned}
         for part in (part for each in json.loads(fields.get("gen_ai.output.messages", "[]")) for part in each["parts"]):
             kind = part["type"]
             if kind == "tool_call":
                 found.calls.add((trace, part["id"]))
+            elif part["content"].strip() and kind == "reasoning":
+                found.thoughts.add(key)
+                found.thinks(part["content"])
             elif part["content"].strip():
-                (found.thoughts if kind == "reasoning" else found.answers).add(key)
+                found.answers.add(key)
+                found.says(key, part["content"])
     return sessions
