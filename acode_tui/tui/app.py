@@ -40,7 +40,7 @@ from acode_tui.tui.keymap import keymap_problems
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.screen import MainScreen
-from acode_tui.tui.messages import RunRequested
+from acode_tui.tui.messages import QueryRequested, RunRequested
 from acode_tui.tui.personal import PersonalFile, personal_path
 from acode_tui.tui.run_alerts import Alert, RunAlerts
 from acode_tui.tui.state import DashboardState
@@ -54,6 +54,8 @@ from acode_tui.tui.trust_question import TrustQuestion
 from acode_tui.tui.workspace_holder import WorkspaceHolder
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from acode_tui.ingest import ImportReport
     from acode_tui.ingest.follow import Follower
     from acode_tui.storage.ports import RunStateReader
@@ -65,12 +67,19 @@ _MAX_TOAST_CHARS = 400
 Work = TypeVar("Work")
 
 
+def _commands() -> "type[Provider]":
+    from acode_tui.tui.command_provider import DashboardCommands
+
+    return DashboardCommands
+
+
 class Dashboard(App[int]):
     """The terminal interface over one workspace."""
 
     TITLE = "acode-tui"
     CSS_PATH: ClassVar[list[Path]] = [style_path("app.tcss")]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [*APP]
+    COMMANDS = {_commands}  # noqa: RUF012
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] = [  # noqa: RUF012
         *((0, "-tiny"), (16, "-short"), (30, "-medium"), (48, "-tall")),
@@ -302,6 +311,15 @@ class Dashboard(App[int]):
         from acode_tui.tui.run.screen import SessionScreen
 
         self.push_screen(SessionScreen(event.session_id, place=event.place))
+
+    @on(QueryRequested)
+    def _show_query(self, event: QueryRequested) -> None:
+        """Go back to the list, and search in it."""
+        main = self.screen_stack[0]
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if isinstance(main, MainScreen):
+            main.find_runs(event.query)
 
     # The source of the runs
 

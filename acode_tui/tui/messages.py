@@ -126,3 +126,10 @@ class CostsRead(Message):
     """What runs cost was read, by their ids."""
 
     costs: Mapping[str, float | None]
+
+
+@dataclass
+class QueryRequested(Message):
+    """Show the runs that a query finds."""
+
+    query: str

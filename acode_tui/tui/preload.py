@@ -13,7 +13,8 @@ MODULES: tuple[str, ...] = (
     *("acode_tui.tui.tools.health", "acode_tui.ops.health", "acode_tui.tui.dialogs.save"),
     *("acode_tui.tui.tools.figures", "acode_tui.ops.stats.report"),
     *("acode_tui.ops.export.export", "acode_tui.tui.dialogs.backup", "acode_tui.ops.backup.create"),
-    *("acode_tui.tui.dialogs.migrate", "acode_tui.tui.widgets.input_lines"),
+    *("acode_tui.tui.dialogs.migrate", "acode_tui.tui.main.query_line", "acode_tui.tui.command_provider"),
+    *("acode_tui.tui.run.comparison_screen", "acode_tui.tui.dialogs.save_query"),
 )
 """What the dashboard does not import at its start, the likeliest first."""
 

@@ -71,6 +71,8 @@ async def test_help_palette_and_themes(snapshot: SnapshotAssertion) -> None:
         await pictures.take("palette")
         await pictures.see("Read again", *"read a")
         await pictures.take("palette found")
+        await pictures.see("Run: Add input validation", "escape", "ctrl+p", *"input")
+        await pictures.take("palette finds runs")
         await pictures.see("acode-day", "escape", "t")
         await pictures.take("themes")
 
