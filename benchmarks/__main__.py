@@ -36,6 +36,7 @@ _ORDER = (
     "apply",
     "sync",
     "team_search",
+    "prune",
     "recover",
     "export",
 )

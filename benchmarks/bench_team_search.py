@@ -1,13 +1,17 @@
-"""Search over the team's PostgreSQL: 100,000 sessions with 3,000,000 calls, filled by SQL.
+"""Search and lists over the team's PostgreSQL: 100,000 sessions with 3,000,000 calls, filled by SQL.
 
 Each session has the words of its texts in ``session_search``, and some 400 more of a vocabulary whose frequencies fall
 off as in real texts, so that the index has the size that it has with them. Those words are never asked for.
 """
 
+from datetime import UTC, datetime
+from hashlib import md5
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
+from acode_tui.domain.states import SessionState
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory
 from acode_tui.storage.postgres.run_state_reader import PostgresRunStateReader
@@ -35,6 +39,19 @@ _SEARCHES = {
     "a user": "user:user7@example.org",
     "a tool and a word": "tool:edit pytest",
     "a word of no session": "nowhere",
+}
+
+_LISTS = {
+    "newest first": SessionFilter(),
+    "of one user": SessionFilter(user="user7@example.org"),
+    "of one workspace": SessionFilter(workspace=str(UUID(md5(b"w7", usedforsecurity=False).hexdigest()))),
+    "of one state": SessionFilter(states=(SessionState.COMPLETED,)),
+    "of a state that none has": SessionFilter(states=(SessionState.FAILED,)),
+    "by their beginning": SessionFilter(sort="created"),
+    "by state": SessionFilter(sort="state"),
+    "of one user on a day long ago": SessionFilter(
+        user="user7@example.org", since=datetime(2025, 2, 1, tzinfo=UTC), until=datetime(2025, 2, 2, tzinfo=UTC)
+    ),
 }
 
 _CHUNKS = 2_000
@@ -89,12 +106,7 @@ def run() -> list[Measure]:
 
 async def _measure(server: Server) -> list[Measure]:
     url = await new_database(server, "team_search")
-    sessions = sized(SESSIONS, 5_000)
-    connection = await asyncpg.connect(url, command_timeout=3_600)
-    for statement in _FILL.format(sessions=sessions, calls=CALLS, chunks=_CHUNKS).strip().split(";\n"):
-        await connection.execute(statement)
-    await connection.execute("VACUUM ANALYZE")
-    await connection.close()
+    await fill(url, sized(SESSIONS, 5_000))
     pool = PostgresConnectionFactory(_target(url)).read_pool(size=1)
     search, store = PostgresRunSearch(pool), PostgresRunStateReader(pool)
     measures = []
@@ -108,5 +120,22 @@ async def _measure(server: Server) -> list[Measure]:
             samples = [await timed(ask()) for _ in range(sized(20, 5))]
             title = f"team's {what}, {name}, 95th percentile"
             measures.append(at_most(title, quantile(samples, 0.95) * 1e3, "ms", TARGET))
+    for name, given in _LISTS.items():
+        after = (await store.list(given)).next_cursor
+        for what, cursor in (("first", None), ("next", after)):
+            if what == "next" and after is None:
+                continue
+            samples = [await timed(store.list(given, after=cursor)) for _ in range(sized(20, 5))]
+            title = f"team's {what} page {name}, 95th percentile"
+            measures.append(at_most(title, quantile(samples, 0.95) * 1e3, "ms", TARGET))
     await pool.close()
     return measures
+
+
+async def fill(url: str, sessions: int) -> None:
+    """Fill a migrated database with sessions and their calls, on the server itself."""
+    connection = await asyncpg.connect(url, command_timeout=3_600)
+    for statement in _FILL.format(sessions=sessions, calls=CALLS, chunks=_CHUNKS).strip().split(";\n"):
+        await connection.execute(statement)
+    await connection.execute("VACUUM ANALYZE")
+    await connection.close()

@@ -1,5 +1,7 @@
 """How large the team's database is, how it grows, and what it is busy with. Reads only, and no table as a whole."""
 
+import asyncpg
+
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.postgres.connection import APPLICATION_NAME, ReadPool
 from acode_tui.storage.postgres.identifiers import Connection, quoted, quoted_schema
@@ -99,11 +101,15 @@ async def _growth(connection: Connection, name: str, tables: tuple[TableSize, ..
 async def _slow_statements(connection: Connection) -> tuple[tuple[SlowStatement, ...] | None, str]:
     extension = await connection.fetchval(
         "SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace "
-        "WHERE e.extname = 'pg_stat_statements' "
-        "AND current_setting('shared_preload_libraries') ~ 'pg_stat_statements'"
+        "WHERE e.extname = 'pg_stat_statements'"
     )
     if extension is None:
         return None, ENABLE_HINT
-    rows = await connection.fetch(_SLOWEST.format(extension=quoted(extension)))
+    try:
+        # A savepoint where the block is a transaction already. Only a superuser may ask which libraries are loaded.
+        async with connection.transaction():
+            rows = await connection.fetch(_SLOWEST.format(extension=quoted(extension)))
+    except asyncpg.ObjectNotInPrerequisiteStateError:
+        return None, ENABLE_HINT
     visible = await connection.fetchval("SELECT pg_has_role('pg_read_all_stats', 'USAGE')")
     return tuple(SlowStatement(**dict(row)) for row in rows), "" if visible else READ_HINT
