@@ -63,6 +63,12 @@ class PostgresTarget(msgspec.Struct, frozen=True, kw_only=True):
         return (self.password,) if self.password else ()
 
 
+_UNSPLIT_COMMAND = Misconfigured(
+    reason="persistence.postgres.password_command is not a program with arguments",
+    hint="close its quotes; it is split as by a shell",
+)
+
+
 def not_enabled(settings: Settings) -> Misconfigured:
     """Why PostgreSQL is off: nothing enables it, or a file does that is not trusted."""
     if any(name.startswith("persistence.postgres.") for name in settings.withheld):
@@ -81,10 +87,7 @@ def resolve_postgres(
 ) -> PostgresTarget | Misconfigured:
     """The address of these settings, enabled or not, or the reason why there is none."""
     if settings.password_command and not _can_be_split(settings.password_command):
-        return Misconfigured(
-            reason="persistence.postgres.password_command is not a program with arguments",
-            hint="close its quotes; it is split as by a shell",
-        )
+        return _UNSPLIT_COMMAND
     variable = settings.connection_string_env
     if holds_address(settings, environ):
         try:
@@ -127,6 +130,29 @@ def resolve_reads(
         return Misconfigured(
             reason=f"persistence.postgres.read_url {problem}",
             hint=problem.hint or "give it as postgresql://host:port/database",
+        )
+
+
+def is_postgres_url(text: object) -> bool:
+    """Whether a text names a database of PostgreSQL, and no folder."""
+    return isinstance(text, str) and text.lower().startswith(("postgresql://", "postgres://"))
+
+
+def resolve_url(
+    url: str, settings: PostgresSettings, environ: Mapping[str, str] = os.environ
+) -> PostgresTarget | Misconfigured:
+    """The address of a URL. A password that is not in it comes from where the settings say."""
+    if settings.password_command and not _can_be_split(settings.password_command):
+        return _UNSPLIT_COMMAND
+    try:
+        parts = parse_connection_string(url.strip())
+        if "password" not in parts and settings.password_env is not None:
+            parts["password"] = environ.get(settings.password_env, "")
+        return _target(parts, settings, environ)
+    except MalformedAddress as problem:
+        return Misconfigured(
+            reason=f"the address of the database {problem}",
+            hint=problem.hint or "write postgresql://user@host:port/database, with reserved characters percent-encoded",
         )
 
 

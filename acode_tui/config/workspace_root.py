@@ -72,8 +72,11 @@ def require_plain(root: Path) -> None:
 def find_root(start: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Path:
     """The workspace's folder: ``ACODE_WORKSPACE``, else the nearest parent with ``.agent/``, else ``start``."""
     named = environ.get("ACODE_WORKSPACE")
-    if named:
-        return Path(named).expanduser().absolute()
+    return Path(named).expanduser().absolute() if named else find_folder(start)
+
+
+def find_folder(start: Path | None = None) -> Path:
+    """The nearest parent of ``start`` with ``.agent/``, else ``start``, which is the current folder unless given."""
     here = (start or Path.cwd()).absolute()
     return next((folder for folder in (here, *here.parents) if (folder / AGENT_DIR).is_dir()), here)
 

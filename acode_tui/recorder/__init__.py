@@ -12,12 +12,14 @@
 A database error loses writes of the record and never stops the agent: it is logged once and counted in ``Run.lost``.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acode_tui.config.postgres_address import is_postgres_url
 from acode_tui.config.workspace_root import find_root
-from acode_tui.recorder.channel import close
+from acode_tui.recorder.channel import Place, close
 from acode_tui.recorder.decorator import tool
 from acode_tui.recorder.executor import RecordedExecutor
 from acode_tui.recorder.run import Call, Run, Step, Task
@@ -32,8 +34,13 @@ def session(
     metadata: Mapping[str, Any] | None = None,
     user: str | None = None,
     resume: str | None = None,
+    spool: str | Path | None = None,
 ) -> Run:
     """A run to enter with ``with`` or ``async with``, recorded in the workspace in the folder ``path``.
+
+    A ``postgresql://`` URL as ``path`` records into that database itself. While it cannot be reached, writes are lost
+    and counted, unless ``spool`` names a folder: then each write goes into the workspace there first, and from there to
+    the database, at once or when the folder is opened again.
 
     Without a path it is the workspace that commands use here: ``ACODE_WORKSPACE``, else the nearest parent folder with
     ``.agent``, else the current folder. ``metadata`` is any mapping; ``user`` is ``identity.user`` unless given. The
@@ -44,7 +51,7 @@ def session(
     approval, is at work again; one that has ended stays as it is, and a new one names it as ``continues`` in its
     metadata. ``task_description`` and ``metadata`` count for a new session only.
     """
-    return Run(_root(path), task_description, metadata, user, resume)
+    return Run(_place(path, spool), task_description, metadata, user, resume)
 
 
 def executor(max_workers: int | None = None) -> RecordedExecutor:
@@ -52,9 +59,15 @@ def executor(max_workers: int | None = None) -> RecordedExecutor:
     return RecordedExecutor(max_workers, thread_name_prefix="acode-work")
 
 
-def _root(path: str | Path | None) -> Path:
+def _place(path: str | Path | None, spool: str | Path | None) -> Place:
+    named = os.environ.get("ACODE_WORKSPACE") if path is None else path
+    url = named if isinstance(named, str) and is_postgres_url(named) else None
+    if spool is not None and url is None:
+        raise ValueError("spool is the folder before a database: path must be a postgresql:// URL")
     try:
-        return find_root() if path is None else Path(path).expanduser().absolute()
+        if url is not None:
+            return Place(Path(spool or ".").expanduser().absolute(), url, spools=spool is not None)
+        return Place(find_root() if path is None else Path(path).expanduser().absolute())
     except (OSError, RuntimeError):
         # The current folder is gone, or a home folder is unknown: opening fails, and is counted as any other loss.
-        return Path(path or ".")
+        return Place(Path(spool or path or "."), url, spools=spool is not None)

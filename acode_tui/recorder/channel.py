@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from acode_tui.domain.errors import AcodeError, TransactionError
 from acode_tui.recorder.outcome import Losses, log
@@ -30,12 +30,18 @@ from acode_tui.recorder.stepping import Stepping
 from acode_tui.recorder.values import reason_of
 from acode_tui.recorder.written import Written
 
+if TYPE_CHECKING:
+    from acode_tui.sync.ports import SyncService
+
 MAX_WAIT_SECONDS = 5.0
 EXIT_SECONDS = 10.0
 """How long the end of the process waits for writes that are under way."""
 
 CLOSE_SECONDS = 2.0
 """How long closing waits: a write of a connection's thread may wait for a lock."""
+
+DRAIN_SECONDS = 5.0
+"""How long closing sends what waits in a folder for its database."""
 
 REOPEN_SECONDS = 30.0
 """How long no attempt is made to open a workspace again that could not be opened."""
@@ -54,6 +60,30 @@ class Lane(Protocol):
     turn: asyncio.Lock
 
 
+class Place(NamedTuple):
+    """Where runs are recorded: in the workspace of a folder, in a database itself, or in a folder whose records go on
+    from there to a database.
+    """
+
+    folder: Path
+    url: str | None = None
+    spools: bool = False
+
+    @property
+    def opened(self) -> str | Path:
+        """What is opened: the URL of a database, or a folder."""
+        return self.folder if self.url is None or self.spools else self.url
+
+    @property
+    def key(self) -> str:
+        """The same for every spelling of a folder's path."""
+        if isinstance(self.opened, str):
+            return self.opened
+        # No file system has a name with NUL in it; opening fails with a message that says so.
+        path = str(self.folder)
+        return path if "\0" in path else os.path.realpath(path)
+
+
 class RecordedWorkspace:
     """A workspace, opened by the first write. Used in the recorder's thread alone, except for ``stalled``.
 
@@ -62,8 +92,8 @@ class RecordedWorkspace:
     whether no other write is on its way.
     """
 
-    def __init__(self, root: Path, in_use: "set[RecordedWorkspace]", has_one_write: Callable[[], bool]) -> None:
-        self.root = root
+    def __init__(self, place: Place, in_use: "set[RecordedWorkspace]", has_one_write: Callable[[], bool]) -> None:
+        self.place = place
         self._in_use = in_use
         self._has_one_write = has_one_write
         self.stalled = False
@@ -72,6 +102,8 @@ class RecordedWorkspace:
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[Recording] | None = None
         self._failure: tuple[Exception, float] | None = None
+        self._sync: SyncService | None = None
+        """The sync of a folder whose records go on to a database."""
 
     async def open(self) -> Recording:
         """The workspace, opened if need be. While it is being opened, all wait for the same opening."""
@@ -87,14 +119,21 @@ class RecordedWorkspace:
     async def _open(self) -> Recording:
         from acode_tui.workspace import open_workspace
 
+        opened = self.place.opened
+        target = self.place.url if self.place.spools else None
         try:
-            workspace = await self._stack.enter_async_context(open_workspace(self.root, mode="recorder"))
-            await workspace.write_in_loop(lambda: len(self._in_use) == 1, self._has_one_write)
+            workspace = await self._stack.enter_async_context(
+                open_workspace(opened, mode="recorder", sync=target is not None, target=target)
+            )
+            if isinstance(opened, Path):
+                await workspace.write_in_loop(lambda: len(self._in_use) == 1, self._has_one_write)
+            if target is not None:
+                self._sync = workspace.sync
         except (AcodeError, OSError) as error:
             self._failure = (error, monotonic() + REOPEN_SECONDS)
             self._in_use.discard(self)
             raise
-        recording = Recording(workspace, self._presence)
+        recording = Recording(workspace, self._presence, place=opened)
         self._presence = recording.presence
         await recording.pause_abandoned()
         self._recording = recording
@@ -103,12 +142,26 @@ class RecordedWorkspace:
     async def close(self) -> None:
         """Close the workspace; the next write opens it again. No write may be under way."""
         stack, self._stack = self._stack, AsyncExitStack()
+        await self._send_rest()
         if self._presence is not None:
             self._presence.release()
         self._recording = None
         self._failure = None
         self._in_use.discard(self)
         await stack.aclose()
+
+    async def _send_rest(self) -> None:
+        """Send what waits to the database. What cannot be sent now stays in the folder, and is sent when it is opened
+        again.
+        """
+        sync, self._sync = self._sync, None
+        if sync is None:
+            return
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await sync.sync_now()
+        except (AcodeError, TimeoutError) as error:
+            log.warning("records wait in %s to be sent: %s", self.place.folder, reason_of(error))
 
     def forked(self) -> None:
         """In a forked child: the runs are the parent's."""
@@ -154,13 +207,11 @@ class Channel:
         self._thread = threading.Thread(target=self._loop.run_forever, name="acode-recorder", daemon=True)
         self._thread.start()
 
-    def workspace(self, root: Path) -> RecordedWorkspace:
-        """The workspace of a folder: the same for every spelling of its path."""
-        # No file system has a name with NUL in it; opening fails with a message that says so.
-        key = str(root) if "\0" in str(root) else os.path.realpath(root)
+    def workspace(self, place: Place) -> RecordedWorkspace:
+        """The workspace of a place, one a process."""
         with self._lock:
-            made = RecordedWorkspace(root, self._in_use, lambda: self._waiting == 1)
-            return self._workspaces.setdefault(key, made)
+            made = RecordedWorkspace(place, self._in_use, lambda: self._waiting == 1)
+            return self._workspaces.setdefault(place.key, made)
 
     def submit(
         self, recorded: RecordedWorkspace, lane: Lane, write: Write, losses: Losses, size: int = 0
@@ -193,7 +244,7 @@ class Channel:
         if not self._ended:
             done = asyncio.run_coroutine_threadsafe(self._close(seconds), self._loop)
             with contextlib.suppress(TimeoutError, CancelledError):
-                done.result(seconds + 2 * CLOSE_SECONDS)
+                done.result(seconds + CLOSE_SECONDS + self._closing_seconds())
 
     def end(self, seconds: float) -> None:
         """Flush, close, and end the thread."""
@@ -250,6 +301,10 @@ class Channel:
             self._waiting_bytes -= queued.size
         queued.done.set()
 
+    def _closing_seconds(self) -> float:
+        spools = any(each.place.spools for each in tuple(self._workspaces.values()))
+        return CLOSE_SECONDS + (DRAIN_SECONDS if spools else 0.0)
+
     async def _close(self, seconds: float) -> None:
         deadline = monotonic() + seconds
         self._begin_arrived()
@@ -262,7 +317,7 @@ class Channel:
         closing = [asyncio.create_task(each.close()) for each in self._workspaces.values()]
         if not closing:
             return
-        done, _ = await asyncio.wait([*late, *closing], timeout=CLOSE_SECONDS)
+        done, _ = await asyncio.wait([*late, *closing], timeout=self._closing_seconds())
         for task in done.intersection(closing):
             error = task.exception()
             if error is not None:
@@ -338,9 +393,9 @@ def _end() -> None:
 class Writes:
     """The writes of one run."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, place: Place) -> None:
         self.losses = Losses()
-        self._root = root
+        self._place = place
         self._found: tuple[Channel, RecordedWorkspace] | None = None
 
     def submit(self, row: Row, write: Write, size: int = 0) -> "Written | None":
@@ -366,5 +421,5 @@ class Writes:
         """The process's channel and this run's workspace there. The path is resolved once a run, not for each write."""
         opened = channel()
         if self._found is None or self._found[0] is not opened:
-            self._found = opened, opened.workspace(self._root)
+            self._found = opened, opened.workspace(self._place)
         return self._found

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acode_tui.config.postgres_address import is_postgres_url
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.states import SessionState
 from acode_tui.files import make_private_folder, try_lock
@@ -84,15 +85,30 @@ class Presence:
             os.close(handle)
 
 
+class NoPresence(Presence):
+    """For a database without a folder: nothing says which runs a process left open, and none is marked."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+
+    def note(self, session_id: str) -> None:
+        """Nothing to write."""
+
+
 class Recording:
     """An open workspace that runs are recorded in."""
 
-    def __init__(self, workspace: "Workspace", presence: Presence | None = None) -> None:
-        """``presence`` is that of an earlier opening of the same workspace by this process."""
+    def __init__(
+        self, workspace: "Workspace", presence: Presence | None = None, *, place: "str | Path" = Path()
+    ) -> None:
+        """``presence`` is that of an earlier opening of the same workspace by this process; ``place`` is what was
+        opened, a folder or the URL of a database.
+        """
         self._workspace = workspace
         self.store: RunStateStore = workspace.store
         self.workspace_id = workspace.workspace_id
-        self.presence = presence or Presence(workspace.root / _FOLDER)
+        self._has_folder = not is_postgres_url(place)
+        self.presence = presence or (Presence(workspace.root / _FOLDER) if self._has_folder else NoPresence())
 
     @property
     def settings(self) -> "Settings":
@@ -102,6 +118,8 @@ class Recording:
     async def pause_abandoned(self) -> int:
         """Mark as Paused the runs that processes left open which do not exist any more; returns their number."""
         paused = 0
+        if not self._has_folder:
+            return paused
         for path in sorted((self._workspace.root / _FOLDER).glob(f"{_PREFIX}*.lock")):
             try:
                 handle = open_plain(path, os.O_RDONLY)

@@ -2,13 +2,12 @@
 
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from acode_tui.domain.states import EntityType, WorkState
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
 from acode_tui.recorder.block import Block, HolderBlock
-from acode_tui.recorder.channel import Writes
+from acode_tui.recorder.channel import Place, Writes
 from acode_tui.recorder.outcome import DONE, Outcome, OutcomeKind
 from acode_tui.recorder.presence import Recording
 from acode_tui.recorder.rows import CallRow, Row, SessionRow, WorkRow
@@ -141,12 +140,12 @@ class Run(Block):
     _row: SessionRow
 
     def __init__(
-        self, root: Path, description: str, metadata: Metadata | None, user: str | None, resume: str | None = None
+        self, place: Place, description: str, metadata: Metadata | None, user: str | None, resume: str | None = None
     ) -> None:
         self._description = description
         by = None if user is None else title(user)
         row = SessionRow(title(description), recordable_metadata(metadata), by, None if resume is None else str(resume))
-        super().__init__(Writes(root), row, None)
+        super().__init__(Writes(place), row, None)
         self._own_task: Task | None = None
         self._own_task_lock = threading.Lock()
         self._has_tasks = False

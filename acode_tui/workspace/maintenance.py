@@ -313,7 +313,7 @@ def make_health_watch(
     from acode_tui.ops.health import HealthWatch
 
     return HealthWatch(
-        database_files(), backup_store(), root, settings, look, postgres_version=_postgres_version(), wall=wall
+        database_files(), backup_store(), root, settings, look, postgres_version=postgres_version(), wall=wall
     )
 
 
@@ -327,7 +327,7 @@ async def inspect_target(
     return await look(
         settings.persistence.postgres,
         probe_target,
-        wanted_version=_postgres_version(),
+        wanted_version=postgres_version(),
         seconds=seconds,
         wall=wall,
         environ=environ,
@@ -348,7 +348,7 @@ def backup_store() -> "BackupStore":
     return SqliteBackupStore()
 
 
-def _postgres_version() -> str:
+def postgres_version() -> str:
     from acode_tui.storage.migrations.runner import packaged
 
     return packaged("postgres")[-1].version

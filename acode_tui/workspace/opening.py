@@ -7,7 +7,9 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
+
+from msgspec.structs import replace
 
 from acode_tui import logs
 from acode_tui.config import (
@@ -20,6 +22,7 @@ from acode_tui.config import (
     resolve_postgres,
 )
 from acode_tui.config.ownership import require_own
+from acode_tui.config.postgres_address import is_postgres_url
 from acode_tui.config.workspace_root import AGENT_DIR, ID_FILE, find_root, remember_id, require_plain
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
@@ -59,13 +62,30 @@ async def open_workspace(
     auto_migrate: bool | None = None,
     mode: str = "api",
     sleep: Sleep = asyncio.sleep,
+    workspace_id: str | None = None,
+    target: str | None = None,
 ) -> AsyncIterator[Workspace]:
     """Open the workspace in the folder ``path``, made if need be; without a path, the one that ``find_root`` finds.
+
+    A ``postgresql://`` URL opens that database itself, without a file: see ``workspace.direct``. Its runs are those of
+    ``workspace_id``, by default the login's own. ``target`` is the URL that the sync of a folder sends to, instead of
+    what the settings say.
 
     Migrates the schema first; ``auto_migrate`` overrides the setting of that name. ``sync`` starts the worker and
     follows the configuration files; ``mode`` is what other processes see of this one when it holds the sync lease.
     Raises AcodeError: DatabaseConnectionError, SchemaMismatchError, MigrationError, IntegrityError, ConfigError.
     """
+    url = os.environ.get("ACODE_WORKSPACE") if path is None else path
+    if isinstance(url, str) and is_postgres_url(url):
+        from acode_tui.workspace.direct import open_direct
+
+        migrate_first = bool(auto_migrate)
+        async with open_direct(
+            url, workspace_id=workspace_id, settings=settings, migrate=migrate_first, wall=wall
+        ) as direct:
+            # The same parts under the same names; what needs a file raises.
+            yield cast(Workspace, direct)
+        return
     require_sqlite()
     root = find_root() if path is None else Path(path).expanduser().absolute()
     if "\0" in str(root):
@@ -73,7 +93,7 @@ async def open_workspace(
     require_own(root)
     require_plain(root)
     watch = ConfigWatch(root)
-    settings = settings or load_settings(root)
+    settings = _sending_to(target, settings or load_settings(root))
     database = settings.persistence.sqlite.resolve(root)
     timeout = settings.persistence.sqlite.timeout_seconds
     known = packaged("sqlite")
@@ -121,6 +141,7 @@ async def open_workspace(
             mode=mode,
             wall=wall,
             sleep=sleep,
+            target=target,
         )
         if sync or mode == "headless":
             workspace.log_withheld()
@@ -129,6 +150,7 @@ async def open_workspace(
         stack.push_async_callback(workspace.sync.stop)
         if sync:
             await workspace.sync.start()
+        if sync and target is None:
             follower = asyncio.create_task(workspace.follow_config(watch), name="acode-config")
             stack.push_async_callback(_cancel, follower)
         owner = os.getpid()
@@ -142,6 +164,24 @@ async def open_workspace(
             if os.getpid() != owner:
                 # The connections and the locks are the parent's, and their threads do not exist here.
                 stack.pop_all()
+
+
+def _sending_to(target: str | None, settings: Settings) -> Settings:
+    """The settings with the sync switched on where it has a target. Raises ConfigError for one that is no address."""
+    if target is None:
+        return settings
+    from acode_tui.workspace.direct import direct_address
+
+    direct_address(target, settings)
+    persistence = settings.persistence
+    return replace(
+        settings,
+        persistence=replace(
+            persistence,
+            postgres=replace(persistence.postgres, enabled=True),
+            sync=replace(persistence.sync, enabled=True),
+        ),
+    )
 
 
 def _start_log(stack: AsyncExitStack, root: Path, settings: Settings) -> None:

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from acode_tui.config import ConfigWatch, PostgresSettings, PostgresTarget, Settings, load_settings
+from acode_tui.config import ConfigWatch, Misconfigured, PostgresSettings, PostgresTarget, Settings, load_settings
+from acode_tui.config.postgres_address import resolve_url
 from acode_tui.config.workspace_root import AGENT_DIR
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
@@ -66,6 +67,7 @@ class Workspace(Operations):
         mode: str,
         wall: WallClock,
         sleep: Sleep,
+        target: str | None = None,
     ) -> None:
         self.root = root
         self.agent_dir = root / AGENT_DIR
@@ -106,6 +108,7 @@ class Workspace(Operations):
             mode=mode,
             largest_batch=PAINTED_BATCH if mode == "dashboard" else None,
             data_version=self.data_version,
+            resolve=None if target is None else partial(_resolve, target),
             wall=wall,
             sleep=sleep,
         )
@@ -242,6 +245,10 @@ def make_sync_target(
         limits=limits,
         statement_cache=postgres.statement_cache,
     )
+
+
+def _resolve(url: str, settings: Settings) -> PostgresTarget | Misconfigured:
+    return resolve_url(url, settings.persistence.postgres)
 
 
 def _retry_policy(settings: Settings) -> RetryPolicy:

@@ -11,6 +11,7 @@ import pytest
 import acode_tui
 from acode_tui import ArtifactType, SessionState
 from acode_tui.recorder import channel
+from acode_tui.recorder.channel import Place
 from acode_tui.storage.sqlite.writer import Writer
 from tests.clocks import GUARD_SECONDS
 from tests.recorder.conftest import Recorded, states
@@ -381,7 +382,7 @@ def test_two_runs_of_one_path_share_one_workspace(folder: Path, recorded: Record
     ):
         pass
     shared = channel.channel()
-    assert shared.workspace(folder) is shared.workspace(folder / ".." / folder.name)
+    assert shared.workspace(Place(folder)) is shared.workspace(Place(folder / ".." / folder.name))
     assert [graph.task_description for graph in recorded()] == ["outer", "inner"]
     assert {str(graph.state) for graph in recorded()} == {"Completed"}
 

@@ -15,7 +15,7 @@ import pytest
 import acode_tui
 from acode_tui.domain.errors import SchemaMismatchError, TransactionError
 from acode_tui.recorder import channel
-from acode_tui.recorder.channel import Writes
+from acode_tui.recorder.channel import Place, Writes
 from acode_tui.recorder.outcome import Losses
 from acode_tui.recorder.rows import CallRow, Row
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
@@ -101,7 +101,7 @@ def test_a_database_that_answers_late_holds_the_agent_up_once_and_gets_every_wri
         lock.execute("ROLLBACK")
     acode_tui.recorder.close()
     assert run.lost == 0
-    assert not channel.channel().workspace(folder).stalled, "the next run does not wait for its writes"
+    assert not channel.channel().workspace(Place(folder)).stalled, "the next run does not wait for its writes"
     late = recorded()[1]
     assert states(late) == {"run": "Completed", "task t": "Completed", "step s": "Completed", "call c": "Succeeded"}
     step = late.tasks[0].steps[0]
@@ -232,7 +232,7 @@ def test_entering_a_block_is_one_write_and_leaving_it_another(
 def test_a_write_that_is_cancelled_while_the_workspace_opens_is_a_loss_and_nobody_waits_for_it(folder: Path) -> None:
     opened = channel.channel()
     losses = Losses()
-    queued = channel._QueuedWrite(opened.workspace(folder), CallRow(Row(None), "c", {}), never, losses, 0)
+    queued = channel._QueuedWrite(opened.workspace(Place(folder)), CallRow(Row(None), "c", {}), never, losses, 0)
 
     def begin_and_cancel() -> None:
         opened._begin(queued)

@@ -248,6 +248,30 @@ def judge_trust(withheld: Sequence[str]) -> Finding:
     )
 
 
+def judge_direct_database(target: TargetStatus, wanted: str) -> Finding:
+    """Whether the database that runs are recorded in, without a file, answers, has this schema and takes writes."""
+    details = {"latencyMs": target.latency_ms and round(target.latency_ms, 1), "schemaVersion": target.schema_version}
+    if not target.answers or target.reason:
+        return Finding(
+            status=HealthStatus.UNHEALTHY,
+            description=target.reason,
+            details=details,
+            suggestion=target.hint or "acode-tui diagnostics",
+        )
+    if target.schema_version != wanted:
+        return Finding(
+            status=HealthStatus.UNHEALTHY,
+            description=f"{target.address} has schema {target.schema_version or 'none'}, this program needs {wanted}",
+            details=details,
+            suggestion="acode-tui db migrate, or the SQL of acode-tui db schema --dialect postgres",
+        )
+    return Finding(
+        status=HealthStatus.HEALTHY,
+        description=f"{target.address} answers and takes writes, schema {wanted}",
+        details=details,
+    )
+
+
 def judge_clock(target: TargetStatus, limits: HealthSettings) -> Finding:
     """The offset between the two clocks: the later edit wins a conflict, so they should agree."""
     offset = target.clock_offset

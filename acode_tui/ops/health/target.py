@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from acode_tui.config import Misconfigured, PostgresSettings, resolve_postgres
+from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, resolve_postgres
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.ports import ProbeTarget
@@ -44,6 +44,19 @@ async def inspect_target(
     address = resolve_postgres(postgres, environ)
     if isinstance(address, Misconfigured):
         return TargetStatus(enabled=True, reason=address.reason, hint=address.hint)
+    return await inspect_address(address, postgres, probe, wanted_version=wanted_version, seconds=seconds, wall=wall)
+
+
+async def inspect_address(
+    address: PostgresTarget,
+    postgres: PostgresSettings,
+    probe: ProbeTarget,
+    *,
+    wanted_version: str,
+    seconds: float,
+    wall: WallClock,
+) -> TargetStatus:
+    """The same for an address that is known already."""
     try:
         facts = await probe(
             address,

@@ -67,6 +67,14 @@ class PostgresRunStateReader:
             raise ValidationError("sort", f"{given.sort} is of the workspace's own runs alone")
         return parse_query(given.text or "", now=self._wall())
 
+    async def data_version(self) -> int:
+        """A number that changes with every delivery of every workspace."""
+        async with self._open() as connection:
+            number = await connection.fetchval(
+                f"SELECT coalesce(sum(change_seq), 0)::text FROM {self._schema}.workspaces"  # noqa: S608
+            )
+        return int(number)
+
     async def get(self, session_id: str) -> Session:
         """A session by its full id. Raises NotFoundError."""
         async with self._open() as connection:

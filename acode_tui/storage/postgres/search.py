@@ -16,7 +16,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.search.hits import Found, snippet_of
 from acode_tui.domain.search.places import Place
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.ports import SearchPage
+from acode_tui.storage.ports import SearchHit, SearchPage
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid, quoted_schema
 from acode_tui.storage.postgres.matcher import MOST_RUNS, RUNS_A_PAGE, Matcher
@@ -32,6 +32,7 @@ from acode_tui.storage.search_hits import (
     SearchPosition,
     SearchRequest,
     encode_search_cursor,
+    hits_of,
     places_before,
     search_page,
     search_request,
@@ -64,6 +65,28 @@ class PostgresRunSearch:
             await check_schema(connection, self._schema_name)
             async with without_scans(connection):
                 return await self._page(connection, request)
+
+    async def hits_in(
+        self, query: str, session_ids: Sequence[str], *, most: int = 4
+    ) -> dict[str, tuple[SearchHit, ...]]:
+        """By session, of those given, its first ``most`` hits. See ``RunHitsReader``."""
+        request = search_request(query, limit=most, after=None, now=self._wall())
+        ids = [each for each in session_ids if is_uuid(each)]
+        found: dict[str, tuple[SearchHit, ...]] = {}
+        if not ids:
+            return found
+        async with self._pool.connection() as connection:
+            await check_schema(connection, self._schema_name)
+            async with without_scans(connection):
+                few = await find_few(connection, self._schema, request.query)
+                near = not await self._pool.is_distributed(connection)
+                candidates = SessionCandidates(connection, self._schema, request.query, few, near=near)
+                rows = await candidates.fetch(partial(_select_ids, ids=ids), len(ids))
+                sessions = [Session(**entity_values(_SESSIONS.columns, row)) for row in rows]
+                matcher = Matcher(connection, self._schema, request.query)
+                for session, places in await matcher.places(sessions):
+                    found[session.id] = tuple(hits_of(session, _found(request, places[:most], 0)))
+        return found
 
     async def _page(self, connection: Connection, request: SearchRequest) -> SearchPage:
         runs: list[tuple[Session, list[Found]]] = []
@@ -110,6 +133,11 @@ def _select(select: SessionSelect, *, position: SearchPosition | None, compariso
         stamp, entity_id = select.parameter(parse_time(position.stamp)), select.parameter(position.id)
         conditions.append(f"(s.updated_at, s.id) {comparison} ({stamp}, {entity_id}::uuid)")
     return select.rows(conditions, order="s.updated_at DESC, s.id DESC", limit=select.parameter(size))
+
+
+def _select_ids(select: SessionSelect, *, ids: list[str]) -> str:
+    condition = f"s.id = ANY({select.parameter(ids)}::uuid[])"
+    return select.rows([condition], order="s.updated_at DESC, s.id DESC", limit=select.parameter(len(ids)))
 
 
 def _found(request: SearchRequest, places: Sequence[Place], skipped: int) -> list[Found]:
