@@ -45,29 +45,38 @@ class Message(NamedTuple):
     results: tuple[tuple[str, str], ...] = ()
 
 
-class Messages(NamedTuple):
-    """What a model was given, and what it said."""
-
-    given: tuple[Message, ...]
-    said: tuple[Message, ...]
+_DETAILS = "gen_ai.client.inference.operation.details"
+"""An event of a span with the attributes that are too large for the span."""
 
 
-def messages_of(span: Span) -> Messages:
-    """The messages of a turn."""
-    attributes = span.attributes
-    events = list(span.events)
-    details = [event.attributes for event in events if event.name == "gen_ai.client.inference.operation.details"]
-    sources = [attributes, *details]
-    given = _first_parsed(sources, "gen_ai.input.messages") or _indexed(attributes, _INDEXED_INPUT)
-    said = _first_parsed(sources, "gen_ai.output.messages") or _indexed(attributes, _INDEXED_OUTPUT)
-    if not given and not said:
-        given, said = _of_events(span)
-    given = given or _of_content(sources, events, "gen_ai.prompt", "gen_ai.content.prompt", "user")
-    said = said or _of_content(sources, events, "gen_ai.completion", "gen_ai.content.completion", "assistant")
-    given = given or _plain(attributes, ("input.value", "traceloop.entity.input"), "user")
-    said = said or _plain(attributes, ("output.value", "traceloop.entity.output"), "assistant")
+def given_to(span: Span) -> list[Message]:
+    """What a model was given in a turn: as a rule everything that was said before, so it is read when it is needed."""
+    sources = _sources(span)
+    found = (
+        _first_parsed(sources, "gen_ai.input.messages")
+        or _indexed(span.attributes, _INDEXED_INPUT)
+        or _of_events(span)[0]
+        or _of_content(sources, span, "gen_ai.prompt", "gen_ai.content.prompt", "user")
+        or _plain(span.attributes, ("input.value", "traceloop.entity.input"), "user")
+    )
     instructions = _first_parsed(sources, "gen_ai.system_instructions")
-    return Messages((*(message._replace(role="system") for message in instructions), *given), tuple(said))
+    return [*(message._replace(role="system") for message in instructions), *found]
+
+
+def said_in(span: Span) -> list[Message]:
+    """What the model said in a turn."""
+    sources = _sources(span)
+    return (
+        _first_parsed(sources, "gen_ai.output.messages")
+        or _indexed(span.attributes, _INDEXED_OUTPUT)
+        or _of_events(span)[1]
+        or _of_content(sources, span, "gen_ai.completion", "gen_ai.content.completion", "assistant")
+        or _plain(span.attributes, ("output.value", "traceloop.entity.output"), "assistant")
+    )
+
+
+def _sources(span: Span) -> list[Mapping[str, Any]]:
+    return [span.attributes, *(event.attributes for event in span.events if event.name == _DETAILS)]
 
 
 def asked_of(span: Span) -> str:
@@ -233,9 +242,9 @@ def _of_events(span: Span) -> tuple[list[Message], list[Message]]:
 
 
 def _of_content(
-    sources: Iterable[Mapping[str, Any]], events: Iterable[Any], attribute: str, event: str, role: str
+    sources: Iterable[Mapping[str, Any]], span: Span, attribute: str, event: str, role: str
 ) -> list[Message]:
-    for source in (*sources, *(found.attributes for found in events if found.name == event)):
+    for source in (*sources, *(found.attributes for found in span.events if found.name == event)):
         found = parsed(source.get(attribute), role)
         if found:
             return found

@@ -14,7 +14,7 @@ from acode_tui.ingest.draft import ArtifactDraft, CallDraft, StepDraft, to_bytes
 from acode_tui.ingest.finish import LastSeen
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.otlp import names
-from acode_tui.ingest.otlp.messages import asked_of, last_prompt, plain_text, value_in
+from acode_tui.ingest.otlp.messages import asked_of, given_to, last_prompt, plain_text, value_in
 from acode_tui.ingest.otlp.names import extra, first, first_amount, first_count, first_text
 from acode_tui.ingest.otlp.records import Span, moment
 from acode_tui.ingest.otlp.trace import Call, Trace, Turn, ordered
@@ -90,7 +90,7 @@ class _Session:
         self._end_trace(trace)
 
     def _begin_task(self, trace: Trace, start: int) -> None:
-        prompt = next((found for turn in trace.turns[:1] if (found := last_prompt(turn.messages.given))), "")
+        prompt = next((found for turn in trace.turns[:1] if (found := last_prompt(given_to(turn.span)))), "")
         prompt = prompt or (asked_of(trace.top) if trace.top is not None else "")
         at = self._next(start)
         key = f"trace:{trace.id}"
@@ -118,10 +118,10 @@ class _Session:
         attributes = span.attributes
         step = reader.begin_step(f"span:{span.trace}:{span.id}", at, self._line, label(first(attributes, names.MODEL)))
         self._note_names(step, turn)
-        if not is_first and turn.messages.given:
+        if not is_first:
             self._add_prompt(step, turn, at)
         ended = moment(span.end) or at
-        for message in turn.messages.said:
+        for message in turn.said:
             reader.run.reason(step, message.reasoning, ended)
             reader.say(step, message.text, ended)
         if span.status == 2:
@@ -147,8 +147,9 @@ class _Session:
 
     def _add_prompt(self, step: StepDraft, turn: Turn, at: datetime | None) -> None:
         """What the model was asked in this turn, where that is neither the task's prompt nor a result of a call."""
-        last = turn.messages.given[-1]
-        if last.role == "user" and last.text.strip() and not last.results:
+        given = given_to(turn.span)
+        last = given[-1] if given else None
+        if last is not None and last.role == "user" and last.text.strip() and not last.results:
             content = to_bytes(last.text)
             draft = ArtifactDraft("prompt", ArtifactType.USER_PROMPT, "prompt", content, "text/markdown", at)
             step.artifacts.append(draft)

@@ -4,11 +4,12 @@ Everything here is a function of the set of spans: neither the order in which th
 A call belongs to the turn that asked for it by its id, else to the turn around it, else to the last one before it.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from acode_tui.ingest.otlp.messages import Messages, ToolRequest, messages_of
+from acode_tui.ingest.otlp.messages import Message, ToolRequest, given_to, said_in
 from acode_tui.ingest.otlp.names import AGENT_NAME, CALL_ID, TOOL_NAME, Kind, first_text, kind_of
 from acode_tui.ingest.otlp.records import Span, SpanEvent
 
@@ -16,15 +17,16 @@ MAX_ANCESTORS = 200
 
 
 class Turn(msgspec.Struct):
-    """A call of a model. ``requests`` are the calls that it asked for, by id; ``agent`` is who made it."""
+    """A call of a model: what it said, and the agent that made it."""
 
     span: Span
-    messages: Messages
+    said: list[Message]
     agent: str = ""
 
     @property
     def requests(self) -> list[ToolRequest]:
-        return [request for message in self.messages.said for request in message.requests]
+        """The calls that it asked for."""
+        return [request for message in self.said for request in message.requests]
 
 
 class Call(msgspec.Struct):
@@ -79,7 +81,7 @@ def ordered(trace: str, spans: Iterable[Span]) -> Trace:
     if not by_kind[Kind.TURN]:
         # An agent that reports no calls of its model is a turn itself, once it has ended.
         by_kind[Kind.TURN] = [span for span in by_kind[Kind.AGENT] if span.end and not _has_child(span, known)]
-    turns = [Turn(span, messages_of(span), _agent_of(span, known)) for span in by_kind[Kind.TURN]]
+    turns = [Turn(span, said_in(span), _agent_of(span, known)) for span in by_kind[Kind.TURN]]
     roots = sorted((span for span in known.values() if not span.parent and not span.is_log), key=_moment)
     agents = by_kind[Kind.AGENT]
     return Trace(
@@ -165,29 +167,29 @@ def _calls(trace: str, turns: Sequence[Turn], tools: Sequence[Span], known: dict
     open_by_name: dict[tuple[str, str], list[Call]] = {}
     for turn in turns:
         for index, request in enumerate(turn.requests):
-            key = f"{trace}:{request.id}" if request.id else f"{turn.span.id}:{index}"
+            key = f"{trace}:{request.id}" if request.id else f"{trace}:{turn.span.id}:{index}"
             if key in taken:
-                key = f"{turn.span.id}:{request.id}:{index}"
+                key = f"{trace}:{turn.span.id}:{request.id}:{index}"
             taken.add(key)
             call = Call(key, request.name, turn, request=request)
             calls.append(call)
             if request.id:
                 open_by_id.setdefault(request.id, []).append(call)
             open_by_name.setdefault((turn.span.id, request.name), []).append(call)
-    by_id = {turn.span.id: turn for turn in turns}
+    order = _Order(turns, known)
     for span in tools:
         name = first_text(span.attributes, TOOL_NAME) or span.name
         key = first_text(span.attributes, CALL_ID)
-        around = _turn_of(span, turns, by_id, known)
+        around = order.turn_of(span)
         asked = _latest_before(open_by_id.get(key, []), span) if key else None
         if asked is None and not key and around is not None:
             asked = next((call for call in open_by_name.get((around.span.id, name), []) if call.span is None), None)
         if asked is not None:
             asked.span = span
             continue
-        own = f"{trace}:{key}" if key else span.id
+        own = f"{trace}:{key}" if key else f"{trace}:{span.id}"
         if own in taken:
-            own = span.id
+            own = f"{trace}:{span.id}"
         taken.add(own)
         calls.append(Call(own, name, around, span=span))
     _give_results(turns, open_by_id)
@@ -201,22 +203,48 @@ def _latest_before(calls: Sequence[Call], span: Span) -> Call | None:
     return before[-1] if before else (free[0] if free else None)
 
 
-def _turn_of(span: Span, turns: Sequence[Turn], by_id: dict[str, Turn], known: dict[str, Span]) -> Turn | None:
-    for around in _ancestors(span, known):
-        if around.id in by_id:
-            return by_id[around.id]
-    before = [turn for turn in turns if turn.span.start <= span.start]
-    siblings = [turn for turn in before if turn.span.parent == span.parent]
-    return siblings[-1] if siblings else (before[-1] if before else None)
+class _Order:
+    """The turns of a trace in the order of time: which of them a tool's span belongs to."""
+
+    def __init__(self, turns: Sequence[Turn], known: dict[str, Span]) -> None:
+        self._known = known
+        self._by_id = {turn.span.id: turn for turn in turns}
+        self._all = _Starts()
+        self._by_parent: dict[str, _Starts] = {}
+        for turn in turns:
+            self._all.add(turn)
+            self._by_parent.setdefault(turn.span.parent, _Starts()).add(turn)
+
+    def turn_of(self, span: Span) -> Turn | None:
+        """The turn around the span, else the last one before it with the same parent, else the last one before it."""
+        for around in _ancestors(span, self._known):
+            if around.id in self._by_id:
+                return self._by_id[around.id]
+        siblings = self._by_parent.get(span.parent)
+        return (siblings.last_before(span) if siblings is not None else None) or self._all.last_before(span)
+
+
+class _Starts:
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._turns: list[Turn] = []
+
+    def add(self, turn: Turn) -> None:
+        self._starts.append(turn.span.start)
+        self._turns.append(turn)
+
+    def last_before(self, span: Span) -> Turn | None:
+        count = bisect_right(self._starts, span.start)
+        return self._turns[count - 1] if count else None
 
 
 def _give_results(turns: Sequence[Turn], asked: dict[str, list[Call]]) -> None:
     """Give calls without a span what the messages of later turns say that they returned."""
-    for turn in turns:
-        for message in turn.messages.given:
-            for key, content in message.results:
-                for call in asked.get(key, []):
-                    earlier = call.turn is not None and call.turn.span.start < turn.span.start
-                    if call.span is None and call.result is None and earlier:
-                        call.result, call.result_at = content, turn.span.start
-                        break
+    left = {key: open_ for key, calls in asked.items() if (open_ := [call for call in calls if call.span is None])}
+    for turn in turns if left else ():
+        for key, content in (result for message in given_to(turn.span) for result in message.results):
+            for call in left.get(key, []):
+                earlier = call.turn is not None and call.turn.span.start < turn.span.start
+                if call.result is None and earlier:
+                    call.result, call.result_at = content, turn.span.start
+                    break

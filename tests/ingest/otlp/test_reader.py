@@ -55,6 +55,8 @@ def test_traces_of_one_conversation_are_tasks_of_one_session_and_others_are_sess
     def turn(trace: str, start: float, asked: str, **more: Any) -> list[dict[str, Any]]:
         return [
             chat(2, start + 1, given=asked, said="Yes.", parent=1, trace=trace),
+            # Ids of spans are unique in their trace alone.
+            tool(3, start + 2, parent=1, trace=trace),
             agent(1, start, 3, trace=trace, **more),
         ]
 
@@ -62,6 +64,7 @@ def test_traces_of_one_conversation_are_tasks_of_one_session_and_others_are_sess
     spans = [*turn("b" * 32, 20, "Second", **named), *turn("a" * 32, 0, "First", **named), *turn("c" * 32, 5, "Alone")]
     graphs = read([json.dumps(request(*spans)).encode()], format="otlp").graphs
     assert [[task.title for task in graph.tasks] for graph in graphs] == [["Alone"], ["First", "Second"]]
+    assert [len(calls_of(graph)) for graph in graphs] == [1, 2]
 
 
 def test_an_error_of_a_tool_is_that_call_s_and_an_error_of_the_agent_fails_the_run() -> None:
