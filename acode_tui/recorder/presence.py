@@ -6,11 +6,13 @@ process, however that ends. A run that begins in the instant before a power fail
 stays in its last state.
 """
 
+import asyncio
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakValueDictionary
 
 from acode_tui.config.postgres_address import is_postgres_url
 from acode_tui.domain.errors import AcodeError
@@ -95,6 +97,12 @@ class NoPresence(Presence):
         """Nothing to write."""
 
 
+class _Ordered(Protocol):
+    """A row: its writes are done in turn."""
+
+    turn: asyncio.Lock
+
+
 class Recording:
     """An open workspace that runs are recorded in."""
 
@@ -107,6 +115,8 @@ class Recording:
         self._workspace = workspace
         self.store: RunStateStore = workspace.store
         self.workspace_id = workspace.workspace_id
+        self.rows: WeakValueDictionary[str, _Ordered] = WeakValueDictionary()
+        """By id and by key, the last row of a session in this process: who goes on with it waits for its writes."""
         self._has_folder = not is_postgres_url(place)
         self.presence = presence or (Presence(workspace.root / _FOLDER) if self._has_folder else NoPresence())
 

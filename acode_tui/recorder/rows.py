@@ -94,6 +94,12 @@ class SessionRow(Row):
     async def _insert(self, workspace: "Recording", above: str) -> str:
         if self._resume is None:
             return await self._create(workspace, None)
+        before = workspace.rows.get(self._resume)
+        workspace.rows[self._resume] = self
+        if before is not None:
+            # An earlier run of the same session, whose last writes may be on their way.
+            async with before.turn:
+                pass
         await workspace.pause_abandoned()
         found = await find(workspace, self._resume)
         if found.session is None:
@@ -101,6 +107,7 @@ class SessionRow(Row):
                 self._metadata = {**(self._metadata or {}), "continues": found.ended_id}
             return await self._create(workspace, found.new_id)
         self.id = found.session.id
+        workspace.rows[self.id] = self
         self._metadata = found.session.metadata
         self.usage.go_on_from(self._metadata)
         self._paused_from = await take_up(workspace, found.session)
@@ -116,6 +123,7 @@ class SessionRow(Row):
             self._description, metadata=metadata, user_id=self._user, session_id=session_id
         )
         workspace.presence.note(session.id)
+        workspace.rows[session.id] = self
         return session.id
 
     async def plan(self, workspace: "Recording") -> None:

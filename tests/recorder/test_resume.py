@@ -130,6 +130,21 @@ def test_started_blocks_neither_wait_nor_become_the_current_one(folder: Path, re
     }  # fmt: skip
 
 
+def test_turns_that_nothing_waits_for_keep_their_order(folder: Path, recorded: Recorded) -> None:
+    """Each goes on where the one before ended, though that is not on disk yet."""
+    for number in range(6):
+        run = recorder.session("Chat", folder, resume="thread").start()
+        run.task(f"turn {number}").start().end()
+        if number == 3:
+            run.fail("the model is gone")
+        else:
+            run.leave_open()
+        run.end()
+    recorder.close()
+    found = [(str(graph.state), [task.title for task in graph.tasks]) for graph in recorded()]
+    assert found == [("Failed", [f"turn {n}" for n in range(4)]), ("Paused", ["turn 4", "turn 5"])]
+
+
 def test_a_sessions_own_id_is_a_uuid_that_no_session_has(tmp_path: Path) -> None:
     async def create() -> None:
         own = "0190d6a1-0000-5000-8000-000000000000"
