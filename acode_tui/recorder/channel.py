@@ -101,12 +101,27 @@ class RecordedWorkspace:
         self._presence: Presence | None = None
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[Recording] | None = None
+        self._opened_in_turn = asyncio.Lock()
+        self._waiting = 0
         self._failure: tuple[Exception, float] | None = None
         self._sync: SyncService | None = None
         """The sync of a folder whose records go on to a database."""
 
     async def open(self) -> Recording:
-        """The workspace, opened if need be. While it is being opened, all wait for the same opening."""
+        """The workspace, opened if need be. While it is being opened, all wait for the same opening.
+
+        First in, first out: a write that comes when it is open goes behind those that wait still.
+        """
+        if self._recording is not None and not self._waiting:
+            return self._recording
+        self._waiting += 1
+        try:
+            async with self._opened_in_turn:
+                return await self._open_once()
+        finally:
+            self._waiting -= 1
+
+    async def _open_once(self) -> Recording:
         if self._recording is not None:
             return self._recording
         if self._opening is None or self._opening.done():

@@ -33,6 +33,7 @@ class Row:
         self.insertion: Written | None = None
         """Done when the row is on disk or lost; None as long as it was not begun, or where it was lost at once."""
         self.turn = asyncio.Lock()
+        self._known: asyncio.Lock | None = None
         self._parent = parent
         self._below: set[Row] = set()
 
@@ -55,8 +56,14 @@ class Row:
 
         Not for its turn: a session's later writes wait for its tasks, which would then wait for each other.
         """
-        if self.id is None and self.insertion is not None:
-            await self.insertion.future()
+        if self.id is None or self._known is not None:
+            # First in, first out: who comes when the id is known goes behind those that wait still, or its row would
+            # stand before its older siblings.
+            if self._known is None:
+                self._known = asyncio.Lock()
+            async with self._known:
+                if self.id is None and self.insertion is not None:
+                    await self.insertion.future()
         return self.own_id()
 
     async def finish(self, workspace: "Recording", outcome: Outcome) -> None:

@@ -155,3 +155,17 @@ def test_a_sessions_own_id_is_a_uuid_that_no_session_has(tmp_path: Path) -> None
                     await workspace.store.create_session("b", session_id=bad)
 
     asyncio.run(create())
+
+
+def test_siblings_that_nothing_waits_for_keep_their_order(folder: Path, recorded: Recorded) -> None:
+    """Those that wait for the workspace and for the row above, and those that come when both are there."""
+    run = recorder.session("Chat", folder).start()
+    task = run.task("t").start()
+    steps = [task.step(f"{number:03}").start() for number in range(50)]
+    while steps[0].id is None:
+        steps.append(task.step(f"{len(steps):03}").start())
+    for block in (*steps, task, run):
+        block.end()
+    recorder.close()
+    names = [step.name for step in recorded()[0].tasks[0].steps]
+    assert names == sorted(names)
