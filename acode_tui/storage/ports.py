@@ -291,6 +291,14 @@ class RunStateReader(Protocol):
         """An artifact's bytes, verified against its hash (IntegrityError if they differ)."""
         ...
 
+    async def get_artifact_contents(self, artifact_ids: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of several artifacts by their ids, in one read; unknown ids are left out."""
+        ...
+
+    async def get_artifacts_of(self, session_ids: Sequence[str], types: Sequence[ArtifactType]) -> tuple[Artifact, ...]:
+        """The artifacts of these types in several sessions, oldest first, in one read; unknown ids have none."""
+        ...
+
     async def resolve_id(self, kind: EntityType, prefix: str) -> str:
         """The one id that begins with ``prefix``. Raises NotFoundError or AmbiguousIdError."""
         ...

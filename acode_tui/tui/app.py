@@ -139,6 +139,7 @@ class Dashboard(App[int]):
         self._team_timer: Timer | None = None
         self._applied_settings: Settings | None = None
         """The settings of the workspace that were applied last; None before it is open."""
+        self._may_follow = False
         self._leaving = threading.Event()
         self._toasts: dict[tuple[str, str], float] = {}
         """When each toast on screen goes, in the event loop's time, by title and message."""
@@ -204,7 +205,6 @@ class Dashboard(App[int]):
         self._applied_settings = workspace.settings
         self._trust.settings_loaded(workspace.settings)
         self.refresh_screens()
-        self.following.begin()
         self.alerts.begin(workspace)
         self.set_timer(preload.DELAY, self._preload)
 
@@ -282,10 +282,12 @@ class Dashboard(App[int]):
 
     def store_read_failed(self, error: AcodeError) -> None:
         """The workspace's file cannot be read now. Every screen keeps what it shows, and shows the error."""
+        self._begin_following()
         self._set_read_error(error)
 
     def store_read(self, write_error: AcodeError | None) -> None:
         """The workspace's file was read. ``write_error`` is why it cannot be written, None if it can."""
+        self._begin_following()
         before, self.state.write_error = self.state.write_error, write_error
         changed = str(before or "") != str(write_error or "")
         if changed and write_error is not None:
@@ -299,6 +301,12 @@ class Dashboard(App[int]):
         if redraw or str(before or "") != str(error or ""):
             for screen in self._live_screens():
                 screen.store_errors_changed()
+
+    def _begin_following(self) -> None:
+        """Look for transcripts once the first page is on screen: their modules would be loaded while it is read."""
+        if not self._may_follow:
+            self._may_follow = True
+            self.call_after_refresh(self.following.begin)
 
     def change_layout(self, **changes: Any) -> Layout:
         """Change fields of the layout, and keep it for the next start."""

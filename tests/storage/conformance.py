@@ -100,6 +100,22 @@ class ReaderConformance:
         assert (found.name, found.size, found.content) == (artifact.name, artifact.size, None)
         assert await reader.get_artifact_content(artifact.id) == artifact.content
 
+    async def test_contents_and_artifacts_of_several_runs_are_read_at_once(
+        self, reader: RunStateReader, seed: Seed
+    ) -> None:
+        runs = [make_run(HERE), make_run(HERE), make_run(HERE)]
+        await seed(runs)
+        of_two = [row for run in runs[:2] for row in plain(run) if isinstance(row, Artifact)]
+        wanted = [row.id for row in of_two]
+        contents = await reader.get_artifact_contents([*wanted, UNKNOWN, "nothing"])
+        assert contents == {row.id: row.content for row in of_two}
+        types = {row.type for row in of_two}
+        chosen = next(iter(types))
+        found = await reader.get_artifacts_of([run.id for run in runs[:2]] + [UNKNOWN, "nothing"], [chosen])
+        assert {row.id for row in found} == {row.id for row in of_two if row.type is chosen}
+        assert await reader.get_artifacts_of([run.id for run in runs], []) == ()
+        assert {row.content for row in found} == {None}
+
     async def test_ids_resolve_by_unique_prefix(self, reader: RunStateReader, seed: Seed) -> None:
         one = msgspec.structs.replace(make_run(HERE), id="aaaaaaaa-0000-4000-8000-000000000001", tasks=(), events=())
         two = msgspec.structs.replace(one, id="aaaaaaaa-0000-4000-8000-000000000002")

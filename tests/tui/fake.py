@@ -11,6 +11,7 @@ import msgspec
 
 from acode_tui.config import Settings
 from acode_tui.domain.entities import (
+    Artifact,
     SessionEvent,
     SessionGraph,
     SessionSummary,
@@ -19,7 +20,7 @@ from acode_tui.domain.errors import AcodeError, AmbiguousIdError, NotFoundError,
 from acode_tui.domain.progress import Progress, ReportProgress
 from acode_tui.domain.search.match import contains
 from acode_tui.domain.search.query import Term, parse_query
-from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
+from acode_tui.domain.states import STATE_ORDER, ArtifactType, EntityType, SessionState
 from acode_tui.ops.export.export import ExportFormat, ExportProgress, ExportReport
 from acode_tui.ops.health import HealthReport
 from acode_tui.ops.stats.report import Stats
@@ -148,6 +149,14 @@ class FakeStore:
 
     async def get_artifact_content(self, artifact_id: str) -> bytes:
         return self.contents[artifact_id]
+
+    async def get_artifact_contents(self, artifact_ids: Sequence[str]) -> dict[str, bytes]:
+        return {each: await self.get_artifact_content(each) for each in artifact_ids}
+
+    async def get_artifacts_of(self, session_ids: Sequence[str], types: Sequence[ArtifactType]) -> tuple[Artifact, ...]:
+        graphs = [await self.get_with_hierarchy(each) for each in session_ids]
+        artifacts = [each for graph in graphs for each in graph.entities() if isinstance(each, Artifact)]
+        return tuple(sorted((each for each in artifacts if each.type in types), key=lambda each: each.created_at))
 
 
 def _below(after: str | None, fitting: list[SessionSummary]) -> int:

@@ -25,7 +25,6 @@ from acode_tui.tui.dialogs.help import HelpDialog
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.opening import is_own_checkout, migration_consent, theme_saver
 from acode_tui.tui.ports import MigrationConsent
-from acode_tui.tui.run_alerts import RunAlerts
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.tools.log import LogScreen
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -385,8 +384,7 @@ async def test_a_covered_screen_does_not_poll_and_reads_at_once_when_uncovered(f
         await until(pilot, lambda: sessions(pilot).row_count == 5)
 
 
-async def test_a_slow_read_is_not_started_twice(fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RunAlerts, "begin", lambda *_: None)  # it looks for commits too
+async def test_a_slow_read_is_not_started_twice(fake: FakeWorkspace) -> None:
     running = most = 0
     release = asyncio.Event()
     answer = fake.data_version

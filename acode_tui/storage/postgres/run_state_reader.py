@@ -5,7 +5,7 @@ Read-only. Every error of the server or the network is raised as an AcodeError.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.codec import digest
@@ -19,7 +19,7 @@ from acode_tui.domain.entities import (
 from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.search.query import Query, parse_query
-from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.domain.states import ArtifactType, EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.cursors import FIGURES
 from acode_tui.storage.ports import SessionFilter, SessionPage, SessionPart
@@ -159,10 +159,28 @@ class PostgresRunStateReader:
             )
         if not row:
             raise not_found(EntityType.ARTIFACT, artifact_id)
-        content = bytes(row["content"])
-        if digest(content) != row["content_hash"]:
-            raise IntegrityError(f"the content of artifact {artifact_id} does not match its hash")
-        return content
+        return _verified(artifact_id, row)
+
+    async def get_artifact_contents(self, artifact_ids: Sequence[str]) -> dict[str, bytes]:
+        """The contents of several artifacts. Raises IntegrityError if one does not match its hash."""
+        async with self._open() as connection:
+            found = await connection.fetch(
+                f"SELECT id, content, content_hash FROM {self._schema}.artifacts WHERE id = ANY($1::uuid[])",  # noqa: S608
+                [each for each in artifact_ids if is_uuid(each)],
+            )
+        return {str(row["id"]): _verified(str(row["id"]), row) for row in found}
+
+    async def get_artifacts_of(self, session_ids: Sequence[str], types: Sequence[ArtifactType]) -> tuple[Artifact, ...]:
+        """The artifacts of these types in several sessions, oldest first."""
+        async with self._open() as connection:
+            found = await connection.fetch(
+                f"SELECT {select_list(TABLES[EntityType.ARTIFACT])} FROM {self._schema}.artifacts "  # noqa: S608
+                "WHERE session_id = ANY($1::uuid[]) AND type = ANY($2::text[]) ORDER BY created_at, id",
+                [each for each in session_ids if is_uuid(each)],
+                [each.value for each in types],
+            )
+        rows = [row for row in found if has_known_names(EntityType.ARTIFACT, row)]
+        return tuple(cast("list[Artifact]", [entity_from_row(EntityType.ARTIFACT, row) for row in rows]))
 
     async def resolve_id(self, kind: EntityType, prefix: str) -> str:
         """The only id with this prefix. Raises NotFoundError, AmbiguousIdError, ValidationError."""
@@ -199,6 +217,13 @@ class PostgresRunStateReader:
                 hint="another program wrote it, perhaps a newer acode-tui; see `acode-tui db check --remote`",
             )
         return entity_from_row(kind, row)
+
+
+def _verified(artifact_id: str, row: Any) -> bytes:
+    content = bytes(row["content"])
+    if digest(content) != row["content_hash"]:
+        raise IntegrityError(f"the content of artifact {artifact_id} does not match its hash")
+    return content
 
 
 def _completed_uuid(start: str, digit: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from acode_tui.domain.display import session_name
-from acode_tui.domain.entities import Artifact, SessionGraph
+from acode_tui.domain.entities import Artifact, Session, SessionGraph
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui.run.block_rows import clean_decoded
 from acode_tui.tui.style.text import line
@@ -38,16 +38,20 @@ class ChangedFile:
 
 
 def changes_in(graph: SessionGraph) -> list[Change]:
-    """The changes of a run. Where a call recorded both a diff and the whole file, the diff tells more."""
-    folder = str((graph.metadata or {}).get("cwd") or "")
+    """The changes of a run."""
+    artifacts = (each for each in graph.entities() if isinstance(each, Artifact) and each.type in CHANGING)
+    return changes_of(graph, artifacts)
+
+
+def changes_of(session: Session, artifacts: Iterable[Artifact]) -> list[Change]:
+    """The changes that artifacts of a run hold. Where a call recorded a diff and the whole file, the diff counts."""
+    folder = str((session.metadata or {}).get("cwd") or "")
     found: dict[tuple[str | None, str], Change] = {}
-    for entity in graph.entities():
-        if not isinstance(entity, Artifact) or entity.type not in CHANGING:
-            continue
-        path = _path(entity.name, folder)
-        key = (entity.tool_call_id or entity.id, path)
+    for artifact in artifacts:
+        path = _path(artifact.name, folder)
+        key = (artifact.tool_call_id or artifact.id, path)
         if key not in found or found[key].artifact.type is ArtifactType.FILE_WRITE:
-            found[key] = Change(path, entity, graph.id, session_name(graph))
+            found[key] = Change(path, artifact, session.id, session_name(session))
     return list(found.values())
 
 

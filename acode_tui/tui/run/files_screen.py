@@ -1,6 +1,6 @@
 """The files that a run changed, or the runs of a query: the list at the left, what was changed in one at the right."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from acode_tui.domain.display import fit
-from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.entities import Artifact, Session
 from acode_tui.domain.quantities import counted, number
 from acode_tui.domain.states import ArtifactType
 from acode_tui.storage.ports import SessionFilter
@@ -21,10 +21,11 @@ from acode_tui.tui.bindings import FILES, OPENING
 from acode_tui.tui.dashboard_app import DashboardGetter
 from acode_tui.tui.run.document import highlighted_lines, open_document
 from acode_tui.tui.run.file_changes import (
+    CHANGING,
     Change,
     ChangedFile,
     add_changes,
-    changes_in,
+    changes_of,
     diff_text,
     lines_changed,
     newest_first,
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 MAX_RUNS = 200
 """The most runs of a query that are read, the newest ones."""
+RUNS_AT_ONCE = 25
+"""Runs whose changes are read together."""
+BYTES_AT_ONCE = 16_000_000
 MAX_FILES = 500
 MAX_BYTES = 1_000_000
 """The largest change that is read."""
@@ -111,22 +115,23 @@ class FilesScreen(Screen[None]):
         if runs is None:
             return
         with self.dashboard.reporting():
-            async for graph in self._graphs(runs):
-                count += 1
-                changes = await self.dashboard.in_thread(changes_in, graph)
-                contents = [await _content(runs, change) for change in changes]
-                await self.dashboard.in_thread(_count, files, changes, contents)
-                if count % 10 == 1:
+            found = await self._sessions(runs)
+            for start in range(0, len(found), RUNS_AT_ONCE):
+                sessions = found[start : start + RUNS_AT_ONCE]
+                artifacts = await runs.get_artifacts_of([session.id for session in sessions], CHANGING)
+                changes = await self.dashboard.in_thread(_changes, sessions, artifacts)
+                for part in _by_size(changes):
+                    contents = await _contents(runs, part)
+                    await self.dashboard.in_thread(_count, files, part, contents)
+                count += len(sessions)
+                if count < len(found):
                     self.post_message(self.FilesRead(newest_first(files.values()), count, done=False))
         self.post_message(self.FilesRead(newest_first(files.values()), count, done=True))
 
-    async def _graphs(self, runs: "RunStateReader") -> AsyncIterator[SessionGraph]:
+    async def _sessions(self, runs: "RunStateReader") -> Sequence[Session]:
         if isinstance(self._runs, str):
-            yield await runs.get_with_hierarchy(self._runs)
-            return
-        page = await runs.list(self._runs, limit=MAX_RUNS)
-        for session in page.sessions:
-            yield await runs.get_with_hierarchy(session.id)
+            return [await runs.get(self._runs)]
+        return (await runs.list(self._runs, limit=MAX_RUNS)).sessions
 
     @on(FilesRead)
     def _files_read(self, event: FilesRead) -> None:
@@ -169,7 +174,7 @@ class FilesScreen(Screen[None]):
             return
         with self.dashboard.reporting():
             shown = ChangedFile(file.path, file.changes[-MAX_CHANGES:])
-            contents = [await _content(runs, change) for change in shown.changes]
+            contents = [content for part in _by_size(shown.changes) for content in await _contents(runs, part)]
             room = self.query_one(TextView).room
             layout = await self.dashboard.in_thread(_laid_out, shown, contents, room)
             self.post_message(self.DiffRead(file.path, layout))
@@ -221,9 +226,32 @@ def _row(file: ChangedFile) -> Row:
     }
 
 
-async def _content(runs: "RunStateReader", change: Change) -> bytes | None:
-    artifact = change.artifact
-    return await runs.get_artifact_content(artifact.id) if artifact.size <= MAX_BYTES else None
+def _changes(sessions: Sequence[Session], artifacts: Sequence[Artifact]) -> list[Change]:
+    """The changes of some runs. Runs in a thread."""
+    of_session: dict[str, list[Artifact]] = {}
+    for artifact in artifacts:
+        of_session.setdefault(artifact.session_id, []).append(artifact)
+    return [change for session in sessions for change in changes_of(session, of_session.get(session.id, ()))]
+
+
+def _by_size(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """The changes in groups whose contents are read together."""
+    part, held = list[Change](), 0
+    for change in changes:
+        part.append(change)
+        held += min(change.artifact.size, MAX_BYTES)
+        if held >= BYTES_AT_ONCE:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part
+
+
+async def _contents(runs: "RunStateReader", changes: Sequence[Change]) -> list[bytes | None]:
+    """The content of each change; None where it is too long to be read."""
+    ids = [change.artifact.id for change in changes if change.artifact.size <= MAX_BYTES]
+    read = await runs.get_artifact_contents(ids) if ids else {}
+    return [read.get(change.artifact.id) for change in changes]
 
 
 def _count(files: dict[str, ChangedFile], changes: list[Change], contents: list[bytes | None]) -> None:

@@ -1,7 +1,6 @@
 """Find in a run: the next block whose text holds a word, however long the run. Contents are read for it."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from acode_tui.domain.display import clean
@@ -14,8 +13,10 @@ from acode_tui.tui.style.text import pretty_json
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader
 
-AT_ONCE = 64
-"""Blocks that are read and searched together."""
+AT_ONCE = 512
+"""The most blocks that are read and searched together."""
+BYTES_AT_ONCE = 16_000_000
+"""Contents of this size are read together, and of one block that is larger."""
 
 
 async def find_next(
@@ -33,8 +34,8 @@ async def find_next(
     """
     wanted, searched = needle.casefold(), 0
     places = ((start + direction * step) % len(blocks) for step in range(1, len(blocks) + 1))
-    while chunk := list(islice(places, AT_ONCE)):
-        contents = [await _content(runs, blocks[at]) for at in chunk]
+    for chunk in _chunks(blocks, places):
+        contents = await _contents(runs, [blocks[at] for at in chunk])
         found: int | None = await in_thread(_first_with, [blocks[at] for at in chunk], contents, wanted)
         if found is not None:
             return chunk[found]
@@ -65,11 +66,30 @@ def _texts_of_call(call: ToolCallGraph) -> Iterator[str]:
         yield pretty_json(call.result)
 
 
-async def _content(runs: "RunStateReader", block: Block) -> bytes:
-    artifact = block.artifact
-    if artifact is None or not artifact.size or artifact.type is ArtifactType.IMAGE:
-        return b""
-    return await runs.get_artifact_content(artifact.id)
+def _chunks(blocks: Sequence[Block], places: Iterable[int]) -> Iterator[list[int]]:
+    """The places in groups that are read and searched together: the first ones small, for the match is often near."""
+    chunk, held, most = list[int](), 0, AT_ONCE // 8
+    for at in places:
+        artifact = blocks[at].artifact
+        size = artifact.size if artifact is not None else 0
+        if chunk and (len(chunk) >= most or held + size > BYTES_AT_ONCE):
+            yield chunk
+            chunk, held, most = [], 0, AT_ONCE
+        chunk.append(at)
+        held += size
+    if chunk:
+        yield chunk
+
+
+async def _contents(runs: "RunStateReader", blocks: list[Block]) -> list[bytes]:
+    """The content of each block's artifact; empty for a block without one, and for an image."""
+    ids = [
+        block.artifact.id
+        for block in blocks
+        if block.artifact is not None and block.artifact.size and block.artifact.type is not ArtifactType.IMAGE
+    ]
+    read = await runs.get_artifact_contents(ids) if ids else {}
+    return [read.get(block.artifact.id, b"") if block.artifact is not None else b"" for block in blocks]
 
 
 def _first_with(blocks: list[Block], contents: list[bytes], wanted: str) -> int | None:
@@ -77,6 +97,14 @@ def _first_with(blocks: list[Block], contents: list[bytes], wanted: str) -> int 
     for at, (block, content) in enumerate(zip(blocks, contents, strict=True)):
         artifact = block.artifact
         text = text_in_run(block) if artifact is None else f"{artifact.name}\n{clean_decoded(content) or ''}"
-        if wanted in clean(text, keep_newlines=True).casefold():
+        if _may_hold(text, wanted) and wanted in clean(text, keep_newlines=True).casefold():
             return at
     return None
+
+
+def _may_hold(text: str, wanted: str) -> bool:
+    """Whether the text as it is shown may hold what is wanted. Cleaning takes ten times as long as this.
+
+    Cleaning gives ASCII no letter and no digit: a control character becomes a space or a picture of it.
+    """
+    return not (text.isascii() and wanted.isascii() and " " not in wanted) or wanted in text.casefold()

@@ -1,6 +1,8 @@
 """Reading runs from the workspace file: each method is one read in one snapshot."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from typing import cast
 
 from acode_tui.domain.clock import WallClock, system_clock
@@ -13,12 +15,13 @@ from acode_tui.domain.entities import (
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.search.query import Query, parse_query
-from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.domain.states import ArtifactType, EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.cursors import FIGURES
 from acode_tui.storage.ports import SessionFilter, SessionPage, SessionPart
 from acode_tui.storage.search_ports import SearchIndex
 from acode_tui.storage.session_filter import require_filter
+from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.contents import verified
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.read_graph import read_events, read_graph, read_part
@@ -28,6 +31,12 @@ from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
 from acode_tui.storage.sqlite.sessions import pages
 
 _CONTENT = "SELECT content, size, content_hash FROM artifacts WHERE id = ?"
+_CONTENTS = "SELECT id, content, size, content_hash FROM artifacts WHERE id IN (SELECT value FROM json_each(?))"
+_OF_SESSIONS = f"""
+SELECT {rows.COLUMNS[EntityType.ARTIFACT]} FROM artifacts INDEXED BY artifacts_by_session
+WHERE session_id IN (SELECT value FROM json_each(?)) AND type IN (SELECT value FROM json_each(?))
+ORDER BY created_at, rowid
+"""  # noqa: S608
 _BY_PREFIX = {
     kind: f"SELECT id FROM {table.name} WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"  # noqa: S608
     for kind, table in TABLES.items()
@@ -128,6 +137,25 @@ class SqliteRunStateReader:
             raise NotFoundError(f"there is no artifact {artifact_id[:64]!r}")
         stored, size, content_hash = row
         return verified(artifact_id, stored, size, content_hash)
+
+    async def get_artifact_contents(self, artifact_ids: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of several artifacts. Raises IntegrityError where one's do not fit their hash."""
+
+        def read(connection: sqlite3.Connection) -> dict[str, bytes]:
+            found = connection.execute(_CONTENTS, (json.dumps(list(artifact_ids)),))
+            return {row[0]: verified(*row) for row in found}
+
+        return await self._readers.run(read)
+
+    async def get_artifacts_of(self, session_ids: Sequence[str], types: Sequence[ArtifactType]) -> tuple[Artifact, ...]:
+        """The artifacts of these types in several sessions, oldest first."""
+        wanted = (json.dumps(list(session_ids)), json.dumps([each.value for each in types]))
+
+        def read(connection: sqlite3.Connection) -> tuple[Artifact, ...]:
+            found = [rows.from_row(EntityType.ARTIFACT, row) for row in connection.execute(_OF_SESSIONS, wanted)]
+            return tuple(cast(list[Artifact], found))
+
+        return await self._readers.run(read)
 
     async def resolve_id(self, kind: EntityType, prefix: str) -> str:
         """The one id that begins with ``prefix``. Raises NotFoundError, AmbiguousIdError, ValidationError."""
