@@ -46,12 +46,14 @@ class OpenCodeReader:
             is_reverted = is_reverted or (reverted is not None and message.info.get("id") == reverted)
             self._take(line, message, is_child=bool(parent), is_reverted=is_reverted)
         title = text(info.get("title"))
+        native = label(info.get("id")) or "unnamed"
         metadata: dict[str, Any] = {
+            # The same, whether it is read from the database, the tree or an export: their rows must not differ.
+            "file": f"{native}.json",
             "cwd": label(info.get("directory"), 1_000),
             "agentVersion": label(info.get("version")),
             "agentName": label(info.get("agent")),
         }
-        native = label(info.get("id")) or "unnamed"
         return reader.finish(
             native,
             metadata,
