@@ -68,7 +68,7 @@ class AtifReader:
         model = label(agent.get("model_name"))
         steps = document["steps"] if isinstance(document.get("steps"), list) else []
         for position, step in enumerate(steps, 1):
-            if isinstance(step, dict):
+            if type(step) is dict:
                 self._take(position, step, model)
         if self._reader.last in (LastSeen.WORK, LastSeen.RESULT) and not self._reader.is_pending():
             # A trajectory is written when the run has ended.
@@ -98,7 +98,7 @@ class AtifReader:
         elif source == "agent":
             self._take_message(line, key, step, message, label(step.get("model_name")) or model)
         elif source == "system":
-            self._take_results(line, None, step)
+            self._take_results(None, step)
         else:
             reader.count_unknown(source)
 
@@ -106,33 +106,35 @@ class AtifReader:
         reader = self._reader
         at = reader.bounds.current
         draft = reader.begin_step(key, at, line, model)
-        reader.run.reason(draft, text(step.get("reasoning_content")), at)
+        reasoning = step.get("reasoning_content")
+        if type(reasoning) is str:
+            reader.run.reason(draft, reasoning, at)
         reader.say(draft, message, at)
-        calls = step["tool_calls"] if isinstance(step.get("tool_calls"), list) else []
+        calls = step.get("tool_calls")
         self._own_calls = {}
-        for index, given in enumerate(calls):
-            if isinstance(given, dict):
-                call = self._add_call(draft, given, f"{key}:{index}", line)
-                self._own_calls.setdefault(text(given.get("tool_call_id")), call)
-        metrics = step["metrics"] if isinstance(step.get("metrics"), dict) else {}
-        if metrics:
+        for index, given in enumerate(calls if type(calls) is list else ()):
+            if type(given) is dict:
+                name = text(given.get("tool_call_id"))
+                self._own_calls.setdefault(name, self._add_call(draft, given, name, key, index))
+        metrics = step.get("metrics")
+        if type(metrics) is dict and metrics:
             cached = number(metrics.get("cached_tokens"))
-            written = number(_own(metrics).get("cache_write_tokens"))
+            own = _own(metrics)
+            written = number(own.get("cache_write_tokens")) if own is not None else 0
             fresh = max(number(metrics.get("prompt_tokens")) - cached - written, 0)
             tokens = Tokens(fresh, number(metrics.get("completion_tokens")), cached, written)
             reader.note_usage(draft, tokens, metrics.get("cost_usd"))
-        self._take_results(line, draft, step)
+        self._take_results(draft, step)
 
-    def _add_call(self, draft: StepDraft, given: dict[str, Any], fallback: str, line: int) -> CallDraft:
+    def _add_call(self, draft: StepDraft, given: dict[str, Any], key: str, step: str, index: int) -> CallDraft:
         reader = self._reader
-        key = text(given.get("tool_call_id")) or fallback
-        if key in reader.run.calls:
+        if not key or key in reader.run.calls:
             # Ids are unique in a step, and need not be so in the trajectory.
-            key = fallback
+            key = f"{step}:{index}"
         name = label(given.get("function_name")) or "(unnamed tool)"
         call = reader.run.call(draft, key, name, storable(given.get("arguments"), dirty=True), reader.bounds.current)
         own = _own(given)
-        if own.get("state") in _ENDED:
+        if own is not None and own.get("state") in _ENDED:
             state = _ENDED[own["state"]]
             call.complete(state, reader.bounds.current, text(own.get("error")) or state.value)
         if not draft.name:
@@ -140,12 +142,14 @@ class AtifReader:
         reader.last = LastSeen.CALL
         return call
 
-    def _take_results(self, line: int, draft: StepDraft | None, step: dict[str, Any]) -> None:
-        observation = step["observation"] if isinstance(step.get("observation"), dict) else {}
-        results = observation["results"] if isinstance(observation.get("results"), list) else []
+    def _take_results(self, draft: StepDraft | None, step: dict[str, Any]) -> None:
+        observation = step.get("observation")
+        results = observation.get("results") if type(observation) is dict else None
+        if type(results) is not list:
+            return
         at = self._reader.bounds.current
         for index, result in enumerate(results):
-            if not isinstance(result, dict):
+            if type(result) is not dict:
                 continue
             content = text_of(result.get("content"))
             call = self._call_of(draft, result)
@@ -157,7 +161,7 @@ class AtifReader:
             if call.is_open:
                 call.complete(ToolCallState.SUCCEEDED, at)
             own = _own(result)
-            if own.get("is_error"):
+            if own is not None and own.get("is_error"):
                 continue
             call.facts["characters"] = call.facts.get("characters", 0) + len(content)
             call.add_artifact(_output(f"result {index}", f"{call.name} result", content, at, own))
@@ -173,18 +177,18 @@ class AtifReader:
         return draft.calls[0] if draft is not None and len(draft.calls) == 1 else calls.get(named)
 
 
-def _own(part: dict[str, Any]) -> dict[str, Any]:
-    """What an export of this program adds to a part: its states, types and names."""
+def _own(part: dict[str, Any]) -> dict[str, Any] | None:
+    """What an export of this program adds to a part: its states, types and names. None in a file of another program."""
     extra = part.get("extra")
-    own = extra.get("acode_tui") if isinstance(extra, dict) else None
-    return own if isinstance(own, dict) else {}
+    own = extra.get("acode_tui") if type(extra) is dict else None
+    return own if type(own) is dict else None
 
 
 _TYPES = {type.value: type for type in ArtifactType}
 _ENDED = {"Failed": ToolCallState.FAILED, "Cancelled": ToolCallState.CANCELLED}
 
 
-def _output(name_of: str, name: str, content: str, at: Any, own: dict[str, Any]) -> ArtifactDraft:
+def _output(name_of: str, name: str, content: str, at: Any, own: dict[str, Any] | None) -> ArtifactDraft:
     if not own:
         return ArtifactDraft(name_of, ArtifactType.COMMAND_OUTPUT, name, to_bytes(content), "text/plain", at)
     type = _TYPES.get(text(own.get("type")), ArtifactType.COMMAND_OUTPUT)

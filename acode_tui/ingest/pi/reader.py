@@ -127,6 +127,7 @@ class PiReader:
         at = reader.bounds.current
         key = text(entry.id) or text(message.response_id) or f"message:{reader.run.step_count}"
         step = reader.begin_step(key, at, line, label(message.model))
+        is_dirty: bool | None = None
         for index, block in enumerate(message.content if type(message.content) is list else ()):
             kind = block.get("type") if type(block) is dict else None
             if kind == "text":
@@ -135,18 +136,21 @@ class PiReader:
                 reader.run.reason(step, text(block.get("thinking")), at)
             elif kind == "toolCall":
                 name = label(block.get("name")) or "(unnamed tool)"
-                parameters = storable(block.get("arguments"), dirty=needs_escape(raw))
+                is_dirty = needs_escape(raw) if is_dirty is None else is_dirty
+                parameters = storable(block.get("arguments"), dirty=is_dirty)
                 reader.run.call(step, text(block.get("id")) or f"{key}:{index}", name, parameters, at)
                 step.name = step.name or name
                 reader.last = LastSeen.CALL
             elif kind is not None:
                 reader.count_unknown(f"content/{label(kind)}")
-        if type(message.usage) is dict:
-            cost = message.usage.get("cost")
-            reader.note_usage(step, _tokens(message.usage), cost.get("total") if type(cost) is dict else None)
-        if message.stop_reason == "aborted":
+        usage = message.usage
+        if type(usage) is dict:
+            cost = usage.get("cost")
+            reader.note_usage(step, _tokens(usage), cost.get("total") if type(cost) is dict else None)
+        reason = message.stop_reason
+        if reason == "aborted":
             reader.interrupt("interrupted by the user", line)
-        elif message.stop_reason == "error":
+        elif reason == "error":
             reader.fail(f"error: {text(message.error_message) or 'unknown'}", line)
 
     # -- the end of the file
