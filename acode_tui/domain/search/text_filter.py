@@ -54,6 +54,8 @@ class TextFilter:
 
     def __init__(self, terms: Sequence[Term]) -> None:
         self._tokens = tuple(dict.fromkeys(token for term in terms for token in term.tokens))
+        self.longest = max(self._tokens, key=len, default="")
+        """The longest token, which most texts lack."""
         self._is_ascii = all(token.isascii() for token in self._tokens)
         # Behind the end of a token of full length the rest of its word may stand.
         sequences = [term.tokens for term in terms if len(term.tokens) > 1 and max(map(len, term.tokens)) < MAX_TOKEN]

@@ -5,7 +5,7 @@ read: whether its call has the tool, failed, or may name the file.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,6 +31,10 @@ _CALLS = (
     "SELECT t.rowid, t.created_at, coalesce(t.completed_at, t.updated_at), t.tool_name, t.parameters, t.result, "  # noqa: S608
     f"t.error_message FROM tool_calls AS t WHERE {_WITHIN}"
 )
+_CALLED = _CALLS.replace("t.result, t.error_message", "NULL, NULL")
+"""The same where only names and parameters are asked about: results are long."""
+_CALLED_TEXT = "t.tool_name || t.parameters"
+_CALL_TEXT = f"{_CALLED_TEXT} || coalesce(t.result, '') || coalesce(t.error_message, '')"
 _NAMES = f"SELECT t.rowid, t.created_at, t.name FROM artifacts AS t WHERE {_WITHIN}"  # noqa: S608
 _ARTIFACTS = (
     f"SELECT t.rowid, t.created_at, t.name, t.type, t.content_type, t.size, {CONTENT} "  # noqa: S608
@@ -50,6 +54,19 @@ class Candidate(NamedTuple):
     last_at: str
     kind: EntityType
     rowid: int
+
+
+def _holding(text: str, filters: Sequence[TextFilter]) -> tuple[str, tuple[str, ...]]:
+    """A condition that a stored text must meet to pass one of the filters, and its values; none where that is unknown.
+
+    SQLite tests it in a quarter of the time that a row takes on its way to Python, and most rows have no such word. It
+    knows ASCII only: a text with other letters, or with an escape of JSON, meets it.
+    """
+    tokens = [each.longest for each in filters if each.tests_bytes]
+    if not tokens or len(tokens) < len(filters):
+        return "", ()
+    held = " OR ".join(f"instr(lower({text}), ?)" for _ in tokens)
+    return f" AND ({held} OR instr({text}, '\\u') OR length(CAST({text} AS BLOB)) > length({text}))", tuple(tokens)
 
 
 class PlaceFinder:
@@ -73,6 +90,12 @@ class PlaceFinder:
         asked = ((_NAMED, every and conditions.tools), (_FAILED, every and conditions.failed))
         self._restricted = [sql for sql, is_asked in asked if is_asked]
         """What calls must be."""
+        if self._has_words:
+            self._in_calls = _holding(_CALL_TEXT, self._words)
+        else:
+            # A call with the tool stands for itself, whatever it names.
+            self._in_calls = _holding(_CALLED_TEXT, [] if self._tools and not every else self._files)
+        self._in_names = _holding("t.name", self._files)
         self._named: tuple[int, str] | None = None
         self._tasks: dict[str, str | None] = {}
 
@@ -107,8 +130,9 @@ class PlaceFinder:
     def _of_kind(self, kind: EntityType, within: tuple[int, int, int]) -> Iterator[Candidate]:
         execute = self._connection.execute
         if kind is EntityType.TOOL_CALL:
-            sql, values = self._restriction(_CALLS, "t.", within)
-            for row in execute(sql, values):
+            sql, values = self._restriction(_CALLS if self._has_words else _CALLED, "t.", within)
+            held, tokens = self._in_calls
+            for row in execute(sql + held, (*values, *tokens)):
                 if self._call_passes(*row[3:]):
                     yield Candidate(min(row[1], row[2]), max(row[1], row[2]), kind, row[0])
         elif kind is EntityType.ARTIFACT:
@@ -117,7 +141,8 @@ class PlaceFinder:
                 for rowid, at in self._contents_that_pass(sql, values):
                     yield Candidate(at, at, kind, rowid)
             elif self._files:
-                for rowid, at, name in execute(_NAMES, within):
+                held, tokens = self._in_names
+                for rowid, at, name in execute(_NAMES + held, (*within, *tokens)):
                     if any(file.passes(name) for file in self._files):
                         yield Candidate(at, at, kind, rowid)
         elif not self._is_in_calls:

@@ -58,7 +58,7 @@ class RunHits:
         self._some = PlaceFinder(connection, query, every=False)
         self._said = SaidThere(connection)
         self._is_single = count_of(query) == 1
-        self._is_sparse = any(len(term.tokens) > 1 for term in query.texts)
+        self._is_sparse = any(len(term.tokens) > 1 for term in (*query.texts, *query.files))
         self._counts: dict[int, int] = {}
         self._orders: dict[tuple[str, str], tuple[int, int]] = {}
 
@@ -126,7 +126,7 @@ class RunHits:
         """The places in these documents from one moment on, up to another, those of one moment together.
 
         A document is read when the time comes at which it begins, and a row is tested exactly when its own comes. The
-        few of a run are all read where a page hardly ends within it, as with a phrase.
+        few of a run are all read where a page hardly ends within it, as with a phrase or the name of a file.
         """
         if self._is_sparse and start == FIRST and len(documents) <= FEW:
             every = [Extent(FIRST, LAST, covered_by(self._connection, documents))]
