@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from acode_tui.ops.export.import_ import ImportedRuns
     from acode_tui.workspace import Workspace
 
-_FORMATS = ("json", "csv", "sqlite", "markdown", "html", "atif")
+_FORMATS = ("json", "csv", "sqlite", "markdown", "html", "atif", "otlp")
 _MOST_ISSUES = 20
 _NOUNS = (
     ("sessions", "session"),
@@ -48,7 +48,7 @@ _NOUNS = (
     type=click.Choice(_FORMATS),
     default="json",
     show_default=True,
-    help="One JSON document, a folder of CSV files, a SQLite database; one session as a page or an ATIF trajectory.",
+    help="One JSON document, a folder of CSV files, a SQLite database; OTLP's spans; one session as a page or as ATIF.",
 )
 @click.option(
     "--output",

@@ -151,6 +151,7 @@ _QUIET = (
     "final_result",
     "body",
     "prompt",
+    "acode_tui.",
 )
 """Attributes, or beginnings of them, that are content, or that repeat what other fields say."""
 _READ = frozenset(
@@ -171,6 +172,8 @@ _READ = frozenset(
         *ERROR,
     )
 )
+OWN_ARTIFACTS, OWN_STATE, OWN_TASK = "acode_tui.artifacts", "acode_tui.state", "acode_tui.task"
+"""What an export of this program adds: further artifacts, a call's state, and that a span is a task's and no step."""
 MAX_VALUE = 500
 MAX_EXTRA_BYTES = 4_000
 

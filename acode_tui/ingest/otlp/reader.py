@@ -16,6 +16,7 @@ from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.otlp import names
 from acode_tui.ingest.otlp.messages import asked_of, given_to, last_prompt, plain_text, value_in
 from acode_tui.ingest.otlp.names import extra, first, first_amount, first_count, first_text
+from acode_tui.ingest.otlp.own import own_artifacts
 from acode_tui.ingest.otlp.records import Span, moment
 from acode_tui.ingest.otlp.trace import Call, Trace, Turn, ordered
 from acode_tui.ingest.records import label, storable
@@ -64,7 +65,8 @@ class _Session:
 
     def _take_trace(self, trace: Trace) -> None:
         """The prompts, turns and calls of a trace in the order of time."""
-        if not (trace.prompts or trace.turns or trace.calls):
+        is_task = trace.top is not None and names.OWN_TASK in trace.top.attributes
+        if not (trace.prompts or trace.turns or trace.calls or is_task):
             return
         self._is_open = False
         parts: list[tuple[int, int, str, Span | Turn | Call]] = []
@@ -76,7 +78,7 @@ class _Session:
             after = call.turn.span.start if call.turn is not None else 0
             parts.append((max(start, after), 2, call.key, call))
         if not trace.prompts:
-            self._begin_task(trace, min(parts, key=lambda part: part[:3])[0])
+            self._begin_task(trace, min((part[:3] for part in parts), default=(trace.start,))[0])
         steps: dict[str, StepDraft] = {}
         is_first = True
         for start, _, _, part in sorted(parts, key=lambda part: part[:3]):
@@ -100,6 +102,7 @@ class _Session:
             named = trace.top.name if trace.top is not None else "(a run without a prompt)"
             task = self._reader.run.begin_task(key, label(named) or "(unnamed)", at, self._line, implicit=True)
         if task is not None and trace.top is not None:
+            task.artifacts += own_artifacts(trace.top, at)
             more = extra(trace.top.attributes)
             if more:
                 task.metadata["attributes"] = storable(more, dirty=True)
@@ -124,6 +127,7 @@ class _Session:
         for message in turn.said:
             reader.run.reason(step, message.reasoning, ended)
             reader.say(step, message.text, ended)
+        step.artifacts += own_artifacts(span, ended)
         if span.status == 2:
             step.metadata["error"] = label(_error_of(span), 1_000) or "failed"
         if not span.end:
@@ -193,7 +197,12 @@ class _Session:
         if span.end > span.start > 0:
             draft.facts["durationMs"] = (span.end - span.start) // 1_000_000
         result = plain_text(first(attributes, names.RESULT)) or (call.result or "")
-        self._complete(draft, result, moment(span.end) or at, _error_of(span) or "failed" if span.status == 2 else "")
+        ended = moment(span.end) or at
+        self._complete(draft, result, ended, _error_of(span) or "failed" if span.status == 2 else "")
+        for artifact in own_artifacts(span, ended):
+            draft.add_artifact(artifact)
+        if draft.error and attributes.get(names.OWN_STATE) == ToolCallState.CANCELLED.value:
+            draft.complete(ToolCallState.CANCELLED, ended, draft.error)
 
     def _complete(self, draft: CallDraft, result: str, at: datetime | None, error: str) -> None:
         draft.complete(ToolCallState.FAILED if error else ToolCallState.SUCCEEDED, at, error or None)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from acode_tui.ingest.otlp.messages import Message, ToolRequest, given_to, said_in
-from acode_tui.ingest.otlp.names import AGENT_NAME, CALL_ID, TOOL_NAME, Kind, first_text, kind_of
+from acode_tui.ingest.otlp.names import AGENT_NAME, CALL_ID, OWN_TASK, TOOL_NAME, Kind, first_text, kind_of
 from acode_tui.ingest.otlp.records import Span, SpanEvent
 
 MAX_ANCESTORS = 200
@@ -80,7 +80,7 @@ def ordered(trace: str, spans: Iterable[Span]) -> Trace:
         by_kind[kind_of(span.name, span.attributes)].append(span)
     if not by_kind[Kind.TURN]:
         # An agent that reports no calls of its model is a turn itself, once it has ended.
-        by_kind[Kind.TURN] = [span for span in by_kind[Kind.AGENT] if span.end and not _has_child(span, known)]
+        by_kind[Kind.TURN] = _leaves(by_kind[Kind.AGENT])
     turns = [Turn(span, said_in(span), _agent_of(span, known)) for span in by_kind[Kind.TURN]]
     roots = sorted((span for span in known.values() if not span.parent and not span.is_log), key=_moment)
     agents = by_kind[Kind.AGENT]
@@ -125,10 +125,10 @@ def _with_log_events(spans: Iterable[Span]) -> list[Span]:
     ]
 
 
-def _has_child(span: Span, known: dict[str, Span]) -> bool:
-    return any(
-        other.parent == span.id and kind_of(other.name, other.attributes) is Kind.AGENT for other in known.values()
-    )
+def _leaves(agents: Sequence[Span]) -> list[Span]:
+    """Ended spans of agents that no other agent's span lies in, without those that an export made of tasks."""
+    around = {span.parent for span in agents}
+    return [span for span in agents if span.end and span.id not in around and OWN_TASK not in span.attributes]
 
 
 def _ancestors(span: Span, known: dict[str, Span]) -> Iterable[Span]:

@@ -20,7 +20,15 @@ _PART = re.compile(r"\..*\.acode-(\d{1,9})-\w+\.part", re.DOTALL)
 DIRECTORY = "exports"
 LOG_SUFFIX = ".redactions.json"
 CSV_LOG = "redactions.json"
-ENDINGS = {"json": ".json", "csv": "", "sqlite": ".db", "markdown": ".md", "html": ".html", "atif": ".atif.json"}
+ENDINGS = {
+    "json": ".json",
+    "csv": "",
+    "sqlite": ".db",
+    "markdown": ".md",
+    "html": ".html",
+    "atif": ".atif.json",
+    "otlp": ".otlp.jsonl",
+}
 
 
 def default_path(agent_dir: Path, format: str, now: datetime, session_id: str | None = None) -> Path:

@@ -38,13 +38,14 @@ from acode_tui.ops.export.destination import (
 from acode_tui.ops.export.html import render_html
 from acode_tui.ops.export.json import FORMAT_VERSION, About, JsonFile
 from acode_tui.ops.export.markdown import render_markdown
+from acode_tui.ops.export.otlp import OtlpFile
 from acode_tui.ops.export.redact import RowRedaction
 from acode_tui.ops.export.report import ReportFile
 from acode_tui.storage.ports import RowSink, RunFiles, RunRows, RunStateReader
 from acode_tui.version import VERSION
 
-ExportFormat = Literal["json", "csv", "sqlite", "markdown", "html", "atif"]
-FORMATS: tuple[ExportFormat, ...] = ("json", "csv", "sqlite", "markdown", "html", "atif")
+ExportFormat = Literal["json", "csv", "sqlite", "markdown", "html", "atif", "otlp"]
+FORMATS: tuple[ExportFormat, ...] = ("json", "csv", "sqlite", "markdown", "html", "atif", "otlp")
 SINGLE: frozenset[str] = frozenset({"markdown", "html", "atif"})
 """Formats that hold one run: a page to be read by a person, or a trajectory for another tool."""
 
@@ -199,6 +200,8 @@ def _in_file(run_files: RunFiles, file: IO[bytes], format: ExportFormat, about: 
         return ReportFile(file, about, render_html)
     if format == "atif":
         return AtifFile(file, about)
+    if format == "otlp":
+        return OtlpFile(file, about)
     return JsonFile(file, about)
 
 
