@@ -33,8 +33,13 @@ def open_dashboard(invocation: Invocation) -> int:
     # Importing Textual creates many objects that live until the end; repeated garbage collections among them take a
     # tenth of the start. The dashboard enables collection again after its first frame.
     gc.disable()
-    settings = invocation.settings
-    invocation.start_log()
+    settings, url = invocation.settings, invocation.database_url
+    if url is None:
+        invocation.start_log()
     from acode_tui.tui.app import run_dashboard
 
+    if url is not None:
+        from acode_tui.config.workspace_root import find_folder
+
+        return run_dashboard(find_folder(), settings, database_url=url)
     return run_dashboard(invocation.root, settings, asks_for_folder=not invocation.is_workspace_named)

@@ -93,6 +93,7 @@ def command(
         _print(report, source, as_json=as_json)
         return FAILURE if _nothing_readable(report) else 0
 
+    invocation.require_file()
     return invocation.with_workspace(work)
 
 

@@ -26,10 +26,10 @@ class Invocation:
         self.environ = environ
         self.log_level = environ.get("ACODE_LOG_LEVEL") or "info"
         self.secrets: tuple[Secret, ...] = ()
-        self._workspace: Path | None = None
+        self._workspace: Path | str | None = None
         self._settings: Settings | None = None
 
-    def apply_options(self, workspace: Path | None, log_level: str | None) -> None:
+    def apply_options(self, workspace: Path | str | None, log_level: str | None) -> None:
         """Apply the options of the command line."""
         self._workspace = workspace
         self.log_level = log_level or self.log_level
@@ -40,9 +40,25 @@ class Invocation:
         return self._workspace is not None or bool(self.environ.get("ACODE_WORKSPACE"))
 
     @property
+    def database_url(self) -> str | None:
+        """The URL of the database that is the workspace; None where the workspace is a folder."""
+        from acode_tui.config.postgres_address import is_postgres_url
+
+        named = self.environ.get("ACODE_WORKSPACE") if self._workspace is None else self._workspace
+        return named if isinstance(named, str) and is_postgres_url(named) else None
+
+    def require_file(self) -> None:
+        """Raise ConfigError where the workspace is a database, and no folder."""
+        if self.database_url is not None:
+            from acode_tui.workspace.no_file import needs_file
+
+            raise needs_file()
+
+    @property
     def root(self) -> Path:
         """The workspace's folder. Raises ConfigError if it is not a folder."""
-        if self._workspace is not None:
+        self.require_file()
+        if isinstance(self._workspace, Path):
             root = self._workspace
         else:
             from acode_tui.config.workspace_root import find_root
@@ -60,6 +76,13 @@ class Invocation:
     @property
     def settings(self) -> "Settings":
         """The workspace's settings. Loading them also adds the database password to ``secrets``."""
+        if self._settings is None and (url := self.database_url) is not None:
+            from acode_tui.config import load_settings
+            from acode_tui.config.workspace_root import find_folder
+            from acode_tui.workspace.direct import direct_address
+
+            self._settings = load_settings(find_folder(), environ=self.environ)
+            self.secrets = direct_address(url, self._settings, self.environ).secrets
         if self._settings is None:
             from acode_tui.config import PostgresTarget, load_settings, resolve_postgres
 
@@ -94,10 +117,12 @@ class Invocation:
         from acode_tui.workspace import open_workspace
 
         settings = self.settings
-        self.start_log(stderr=log_to_stderr)
+        place = self.database_url or self.root
+        if isinstance(place, Path):
+            self.start_log(stderr=log_to_stderr)
 
         async def run() -> T:
-            async with open_workspace(self.root, settings=settings, auto_migrate=auto_migrate) as workspace:
+            async with open_workspace(place, settings=settings, auto_migrate=auto_migrate) as workspace:
                 return await work(workspace)
 
         from acode_tui.cli.event_loop import run_async

@@ -46,6 +46,18 @@ COMMANDS = {
 }
 
 
+class WorkspacePlace(click.Path):
+    """A folder that exists, or the URL of a database, which no message quotes."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.lower().startswith(("postgresql://", "postgres://")):
+            return value
+        return super().convert(value, param, ctx)
+
+
 class ProgramGroup(click.Group):
     """The top group. Prints every error as one line and exits with a code.
 
@@ -102,9 +114,10 @@ class ProgramGroup(click.Group):
 )
 @click.option(
     "--workspace",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=WorkspacePlace(),
     metavar="DIR",
-    help="Folder of the workspace. Default: ACODE_WORKSPACE, else the nearest parent with .agent/, else this folder.",
+    help="Folder of the workspace, or a postgresql:// URL of a database that runs are in. "
+    "Default: ACODE_WORKSPACE, else the nearest parent with .agent/, else this folder.",
 )
 @click.option(
     "--log-level",
@@ -140,7 +153,7 @@ class ProgramGroup(click.Group):
 @click.pass_context
 def cli(
     context: click.Context,
-    workspace: Path | None,
+    workspace: Path | str | None,
     log_level: str | None,
     assignments: tuple[str, ...],
     headless: bool,

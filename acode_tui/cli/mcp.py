@@ -29,7 +29,7 @@ def command(invocation: Invocation) -> None:
         raise ConfigError(
             f"the extra for it is not installed ({error.name})", hint="pip install 'acode-tui[mcp]'"
         ) from error
-    if not (invocation.root / ".agent").is_dir():
+    if invocation.database_url is None and not (invocation.root / ".agent").is_dir():
         raise ConfigError(
             f"{invocation.root} is no workspace", hint="name one with --workspace, or import runs into it first"
         )

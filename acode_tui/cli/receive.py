@@ -40,6 +40,7 @@ def command(invocation: Invocation, port: int) -> int:
     conventions for generative AI and by OpenInference's, and the log events of Claude Code and Codex. A request is
     answered when it is on disk. It runs until Ctrl-C, and prints its log.
     """
+    invocation.require_file()
     return invocation.with_workspace(lambda workspace: _serve(workspace, port), log_to_stderr=True)
 
 

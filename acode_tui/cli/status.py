@@ -37,7 +37,8 @@ def command(invocation: Invocation, as_json: bool) -> int:
     click.echo()
     warnings = sum(check.status != "Healthy" for check in found.checks) if found.status == "Healthy" else 0
     noted = f", with {counted(warnings, 'warning')}" if warnings else ""
-    click.echo(clean(f"{found.status.value}{noted} ({invocation.root})"))
+    place = _place(invocation)
+    click.echo(clean(f"{found.status.value}{noted} ({place})"))
     by_suggestion: dict[str, list[str]] = {}
     for check in found.checks:
         if check.suggestion:
@@ -50,4 +51,18 @@ def command(invocation: Invocation, as_json: bool) -> int:
 def _read_health(invocation: Invocation) -> "HealthReport":
     from acode_tui.cli.event_loop import run_async
 
+    if (url := invocation.database_url) is not None:
+        from acode_tui.workspace.direct import direct_address, read_health
+
+        address = direct_address(url, invocation.settings, invocation.environ)
+        return run_async(read_health(address, invocation.settings))
     return run_async(invocation.maintenance.health())
+
+
+def _place(invocation: Invocation) -> str:
+    """The folder, or the database as it is shown."""
+    if (url := invocation.database_url) is not None:
+        from acode_tui.workspace.direct import direct_address
+
+        return direct_address(url, invocation.settings, invocation.environ).display
+    return str(invocation.root)

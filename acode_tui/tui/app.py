@@ -31,6 +31,7 @@ from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.quantities import counted
 from acode_tui.logs import get_logger
+from acode_tui.storage.cursors import FIGURES
 from acode_tui.tui import preload
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP, commands
@@ -477,9 +478,12 @@ def _freeze_objects() -> None:
     gc.enable()
 
 
-def run_dashboard(root: Path, settings: Settings, *, asks_for_folder: bool = True) -> int:
+def run_dashboard(
+    root: Path, settings: Settings, *, asks_for_folder: bool = True, database_url: str | None = None
+) -> int:
     """Run the dashboard over the workspace at ``root`` and return its exit code. Raises AcodeError if the workspace
-    cannot be opened. ``asks_for_folder``: before the program's own checkout is made a workspace.
+    cannot be opened. ``asks_for_folder``: before the program's own checkout is made a workspace. ``database_url`` is a
+    database that is the workspace: then nothing is migrated, followed or written at ``root``.
     """
     from acode_tui.tui.layout import layout_path, load_layout, save_layout
     from acode_tui.tui.opening import (
@@ -492,17 +496,20 @@ def run_dashboard(root: Path, settings: Settings, *, asks_for_folder: bool = Tru
 
     path = layout_path()
     layout = load_layout(path)
+    if database_url is not None and layout.sort in FIGURES:
+        # No index of figures sorts the runs of a database.
+        layout = msgspec.structs.replace(layout, sort="updated")
     app = Dashboard(
         root,
         settings,
-        opening=open_for_dashboard(root, settings),
-        save_theme=theme_saver(root),
+        opening=open_for_dashboard(database_url or root, settings),
+        save_theme=theme_saver(root) if database_url is None else None,
         layout=layout,
         save_layout=partial(save_layout, path),
         freeze_objects=_freeze_objects,
-        migration_consent=migration_consent(root, settings),
-        asks_for_folder=asks_for_folder and is_own_checkout(root),
-        follow_consent=follow_consent(root),
+        migration_consent=migration_consent(root, settings) if database_url is None else None,
+        asks_for_folder=asks_for_folder and database_url is None and is_own_checkout(root),
+        follow_consent=follow_consent(root) if database_url is None else None,
         personal=PersonalFile(personal_path()),
         terminal=terminal_colours(os.environ, settings.tui.colors),
     )

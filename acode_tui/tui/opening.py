@@ -14,8 +14,9 @@ from acode_tui.tui.following import FollowConsent
 from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
 
 
-def open_for_dashboard(root: Path, settings: Settings, *, migrate: bool | None = None) -> WorkspaceOpener:
-    """What opens the workspace at ``root`` with its sync worker. Storage is imported when it is called, not before.
+def open_for_dashboard(root: Path | str, settings: Settings, *, migrate: bool | None = None) -> WorkspaceOpener:
+    """What opens the workspace at ``root``, a folder with its sync worker or the URL of a database. Storage is imported
+    when it is called, not before.
 
     ``migrate`` overrides ``migrations.auto_migrate``.
     """

@@ -40,6 +40,11 @@ class DashboardWorkspace(Protocol):
     def agent_dir(self) -> Path: ...
 
     @property
+    def has_file(self) -> bool:
+        """Whether the runs are in a workspace file, and not in PostgreSQL itself."""
+        ...
+
+    @property
     def settings(self) -> Settings: ...
 
     @property

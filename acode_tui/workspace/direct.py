@@ -11,8 +11,6 @@ from socket import gethostname
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from acode_tui.config import Misconfigured, PostgresTarget, Settings, current_user, load_settings
 from acode_tui.config.postgres_address import resolve_url
 from acode_tui.config.workspace_root import AGENT_DIR, find_folder
@@ -57,6 +55,8 @@ log = get_logger("acode_tui.workspace")
 class DirectWorkspace:
     """An open database that runs are recorded in. What ``Workspace`` has beside this needs a file, and raises."""
 
+    has_file = False
+
     def __init__(
         self,
         *,
@@ -91,7 +91,7 @@ class DirectWorkspace:
         from acode_tui.workspace.workspace import Workspace
 
         if hasattr(Workspace, name):
-            raise needs_file(f"`{name}`")
+            raise needs_file("this")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
@@ -205,8 +205,7 @@ async def open_direct(
     redact = OutgoingRedaction(settings)
     user = await asyncio.to_thread(current_user, settings, root)
     async with AsyncExitStack() as stack:
-        # A standby lags behind: what was just written is read from where it was written.
-        pool = await stack.enter_async_context(open_pool(address, replace(postgres, read_url=None)))
+        pool = await stack.enter_async_context(open_pool(address, postgres))
         target = PostgresSyncTarget(
             address,
             ConflictResolver(redact),

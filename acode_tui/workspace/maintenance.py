@@ -235,15 +235,6 @@ class Maintenance:
             wall=self._wall,
         )
 
-    def provisioning_sql(self, role: str | None, *, shared: bool = False, prune_role: str | None = None) -> str:
-        """The SQL that makes the team's tables, grants a role what the sync needs, and protects each member's rows.
-
-        Connects to nothing. ``shared`` leaves the protection out. ``prune_role`` may remove what is old.
-        """
-        from acode_tui.storage.postgres.provisioning import provisioning_sql
-
-        return provisioning_sql(self._settings.persistence.postgres.schema, role, shared=shared, prune_role=prune_role)
-
     async def server_status(self) -> "ServerStatus":
         """How large the team's database is, how it grows and what it is busy with. Raises AcodeError."""
         from acode_tui.storage.postgres.server_status import read_server_status
@@ -332,6 +323,18 @@ async def inspect_target(
         wall=wall,
         environ=environ,
     )
+
+
+def provisioning_sql(
+    settings: Settings, role: str | None, *, shared: bool = False, prune_role: str | None = None
+) -> str:
+    """The SQL that makes the team's tables, grants a role what the sync needs, and protects each member's rows.
+
+    Connects to nothing. ``shared`` leaves the protection out. ``prune_role`` may remove what is old.
+    """
+    from acode_tui.storage.postgres.provisioning import provisioning_sql as make
+
+    return make(settings.persistence.postgres.schema, role, shared=shared, prune_role=prune_role)
 
 
 def database_files() -> "DatabaseFiles":

@@ -19,7 +19,7 @@ from acode_tui.storage.ports import (
 from acode_tui.sync.ports import SyncReport, SyncState, SyncStatus
 
 
-def needs_file(what: str = "this") -> AcodeError:
+def needs_file(what: str = "this command") -> AcodeError:
     """The error of an operation on a workspace file where there is none."""
     return ConfigError(
         f"{what} needs a workspace file, and the runs are in PostgreSQL itself",

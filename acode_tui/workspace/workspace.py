@@ -53,6 +53,8 @@ log = get_logger("acode_tui.workspace")
 class Workspace(Operations):
     """An open workspace. Made by ``open_workspace``; every part of it is closed with it."""
 
+    has_file = True
+
     def __init__(
         self,
         *,

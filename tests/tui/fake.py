@@ -257,6 +257,8 @@ class FakeSync:
 class FakeWorkspace:
     """A DashboardWorkspace whose parts a test sets."""
 
+    has_file = True
+
     def __init__(self, sessions: int = 120) -> None:
         self.root = Path("/home/ada/src/shop")
         self.agent_dir = self.root / ".agent"

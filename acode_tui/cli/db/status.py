@@ -282,7 +282,9 @@ def schema(invocation: Invocation, dialect: str, role: str | None, shared: bool,
 
         click.echo("\n".join(migration.sql for migration in packaged("sqlite")))
         return
-    click.echo(invocation.maintenance.provisioning_sql(role, shared=shared, prune_role=prune_role))
+    from acode_tui.workspace.maintenance import provisioning_sql
+
+    click.echo(provisioning_sql(invocation.settings, role, shared=shared, prune_role=prune_role))
 
 
 @command.command(

@@ -219,14 +219,19 @@ class BrowsingScreen(PageReadingScreen):
 
     # Order and headings
 
+    @property
+    def _has_figures(self) -> bool:
+        """Whether runs can be sorted by their figures."""
+        return self.browser.source == "local" and self.has_file
+
     def action_sort(self) -> None:
-        orders = [order for order in ORDER_NAMES if self.browser.source == "local" or order not in FIGURES]
+        orders = [order for order in ORDER_NAMES if self._has_figures or order not in FIGURES]
         self._sort_by(orders[(orders.index(self.browser.sort) + 1) % len(orders)])
 
     @on(SessionTable.TitleClicked)
     def _title_clicked(self, event: SessionTable.TitleClicked) -> None:
         order = SORTS.get(event.column)
-        if order is not None and not (self.browser.source == "team" and order in FIGURES):
+        if order is not None and (self._has_figures or order not in FIGURES):
             self._sort_by(order)
 
     def _sort_by(self, order: SortKey) -> None:

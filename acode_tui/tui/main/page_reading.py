@@ -101,6 +101,11 @@ class PageReadingScreen(LiveScreen[None]):
         return self.dashboard.state.browser
 
     @property
+    def has_file(self) -> bool:
+        """Whether the workspace is a file. A database that is one keeps no index of parents or of a run's figures."""
+        return self.workspace is None or self.workspace.has_file
+
+    @property
     def sessions(self) -> SessionBrowser:
         return self.query_one(SessionBrowser)
 
@@ -116,6 +121,8 @@ class PageReadingScreen(LiveScreen[None]):
             session_filter = msgspec.structs.replace(session_filter, folded=False)
             if session_filter.sort in FIGURES:
                 return  # the source is being switched, and the list will be in another order
+        elif not self.has_file:
+            session_filter = msgspec.structs.replace(session_filter, folded=False)
         unfolded = self.browser.unfolded if session_filter.folded else frozenset()
         page = await runs.list(session_filter, limit=pages.limit, after=pages.start.after, before=pages.start.before)
         children = await read_children(runs, page.sessions, unfolded)
@@ -216,7 +223,9 @@ class PageReadingScreen(LiveScreen[None]):
 
     def action_source(self) -> None:
         workspace, team = self.workspace, self.dashboard.team
-        if workspace is not None:
+        if not self.has_file:
+            self.app.notify("these are all runs of the database", markup=False)
+        elif workspace is not None:
             is_team = team.is_open or self.browser.connecting
             team.switch(self._switch_to_local if is_team else partial(self._switch_to_team, workspace))
 
