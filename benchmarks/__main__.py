@@ -37,6 +37,7 @@ _ORDER = (
     "sync",
     "team_search",
     "prune",
+    "laptops",
     "recover",
     "export",
 )

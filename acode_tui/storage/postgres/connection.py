@@ -262,6 +262,11 @@ def deadline(connection: "asyncpg.Connection[asyncpg.Record]", seconds: float) -
         if expired:
             raise TimeoutError from None
         raise
+    except AttributeError:
+        # The driver has no protocol object any more where it goes on with a connection that was aborted.
+        if not connection.is_closed():
+            raise
+        raise (TimeoutError if expired else ConnectionAbortedError) from None
     finally:
         timer.cancel()
 

@@ -287,12 +287,12 @@ class PostgresSyncTarget:
                 self.terminate()
             raise PostgresFault(_placed(fault, before_batch=not (for_batch and is_open))) from None
         except PostgresFault as error:
-            if connection is not None and connection.is_in_transaction():
+            if _is_in_transaction(connection):
                 self.terminate()
             raise PostgresFault(_placed(error.fault, before_batch=not (for_batch and is_open))) from None
         except BaseException as error:
             # Cancelled during a query, or failed on this side with a transaction open: the connection is unusable.
-            if not isinstance(error, Exception) or (connection is not None and connection.is_in_transaction()):
+            if not isinstance(error, Exception) or _is_in_transaction(connection):
                 self.terminate()
             raise
 
@@ -307,6 +307,10 @@ class PostgresSyncTarget:
             raise ConnectionAbortedError from None  # cancelled by terminate()
         finally:
             self._connecting = None
+
+
+def _is_in_transaction(connection: "asyncpg.Connection[asyncpg.Record] | None") -> bool:
+    return connection is not None and not connection.is_closed() and bool(connection.is_in_transaction())
 
 
 def _placed(fault: Fault, *, before_batch: bool) -> Fault:

@@ -141,6 +141,20 @@ async def test_a_cancelled_batch_leaves_no_open_transaction(laptop: Machine, pg_
     assert outcomes(await laptop.send(session)) == [("applied", 1)]
 
 
+async def test_a_connection_that_is_aborted_between_two_steps_of_the_driver_is_a_fault(laptop: Machine) -> None:
+    """The driver then asks a protocol object that is None."""
+
+    async def aborted() -> None:
+        async with laptop.target._open() as connection:
+            connection.terminate()
+            connection._protocol.bind_execute()
+
+    with pytest.raises(PostgresFault) as raised:
+        await aborted()
+    assert raised.value.fault.kind is FaultKind.CONNECTION_LOST
+    assert await laptop.target.head(WORKSPACE) is not None
+
+
 @pytest.mark.ac("AC-055")
 @pytest.mark.parametrize("sizes", [(50, 500)])
 async def test_round_trips_do_not_depend_on_the_batch_size(
