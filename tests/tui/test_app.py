@@ -23,6 +23,7 @@ from acode_tui.tui import bindings, preload
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.dialogs.help import HelpDialog
 from acode_tui.tui.live_screen import LiveScreen
+from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.opening import is_own_checkout, migration_consent, theme_saver
 from acode_tui.tui.ports import MigrationConsent
 from acode_tui.tui.style.paths import style_path
@@ -360,16 +361,19 @@ def test_a_theme_is_saved_in_the_users_file(tmp_path: Path, monkeypatch: pytest.
     assert written.stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_covered_screen_does_not_poll_and_reads_at_once_when_uncovered(fake: FakeWorkspace) -> None:
+async def test_a_covered_screen_does_not_poll_and_reads_at_once_when_uncovered(
+    fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     polls = 0
-    answer = fake.data_version
+    poll = MainScreen._poll
 
-    async def counted() -> int:
+    async def counted(self: MainScreen, workspace: Any) -> None:
         nonlocal polls
         polls += 1
-        return await answer()
+        await poll(self, workspace)
 
-    fake.data_version = counted  # type: ignore[method-assign]
+    # Not the workspace's ``data_version``: the app looks for alerts by it, whatever screen is on top.
+    monkeypatch.setattr(MainScreen, "_poll", counted)
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         await pilot.press("l")
