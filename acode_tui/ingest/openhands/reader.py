@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from acode_tui.domain.states import SessionState
-from acode_tui.ingest.contents import text_of
+from acode_tui.ingest.contents import image_of, text_of
 from acode_tui.ingest.counts import SkippedLines
-from acode_tui.ingest.draft import CallDraft, StepDraft
+from acode_tui.ingest.draft import CallDraft, ImageDraft, StepDraft
 from acode_tui.ingest.finish import LastSeen
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.openhands.records import Record
@@ -97,7 +97,9 @@ class OpenHandsReader:
         message = event.llm_message if type(event.llm_message) is dict else {}
         content = text_of(message.get("content"))
         if event.source == "user":
-            reader.begin_task(text(event.id) or f"prompt:{line}", content, at, line)
+            parts = message["content"] if type(message.get("content")) is list else []
+            addresses = [part.get("image_urls") for part in parts if type(part) is dict]
+            reader.begin_task(text(event.id) or f"prompt:{line}", content, at, line, _images(addresses))
         elif event.source == "agent":
             step = self._step_of(line, event, at)
             _note_reasoning(reader, step, message.get("reasoning_content"), message.get("thinking_blocks"), at)
@@ -146,7 +148,8 @@ class OpenHandsReader:
         args = event.args if type(event.args) is dict else {}
         name = text(event.action)
         if name == "message" and event.source == "user":
-            reader.begin_task(f"event:{line}", text(args.get("content")), at, line)
+            images = _images([args.get("image_urls")])
+            reader.begin_task(f"event:{line}", text(args.get("content")), at, line, images)
         elif event.source != "agent":
             return
         elif name == "message":
@@ -286,6 +289,19 @@ def _tokens(usage: dict[str, Any], read: int, write: int) -> Tokens:
     """Normalised: the program's prompt includes what was read from the cache or written to it."""
     fresh = max(number(usage.get("prompt_tokens")) - read - write, 0)
     return Tokens(fresh, number(usage.get("completion_tokens")), read, write)
+
+
+def _images(lists: list[Any]) -> list[ImageDraft]:
+    """The images of a prompt by lists of addresses: those that hold their bytes, and the names of the others."""
+    found = []
+    for address in (address for each in lists if type(each) is list for address in each if text(address)):
+        head, _, data = address.partition(",")
+        if head.startswith("data:"):
+            image = image_of(data, head.removeprefix("data:").removesuffix(";base64"))
+            found.append(ImageDraft("image", image.content, image.content_type))
+        else:
+            found.append(ImageDraft(label(address, 255), b"", "application/octet-stream"))
+    return found
 
 
 def _note_reasoning(reader: RunReader, step: StepDraft, content: Any, blocks: Any, at: datetime | None) -> None:

@@ -147,7 +147,7 @@ def _openhands_event(found: Ids, number: int, event: Record) -> None:
     if kind == "MessageEvent" and event["source"] == "user":
         if texts(message.get("content")).strip():
             found.prompts.add(number)
-            found.prompts_with()
+            found.prompts_with(sum(len(part.get("image_urls") or ()) for part in objects(message.get("content"))))
     elif kind in ("MessageEvent", "ActionEvent") and event["source"] == "agent":
         found.steps.add(key)
         if texts(event.get("thought") or message.get("content")).strip():
@@ -191,7 +191,7 @@ def _older_event(found: Ids, number: int, event: Record) -> None:
     if action == "message" and event["source"] == "user":
         if args["content"].strip():
             found.prompts.add(number)
-            found.prompts_with()
+            found.prompts_with(len(args.get("image_urls") or ()))
     elif action is not None and event["source"] == "agent":
         metadata = event.get("tool_call_metadata") or {}
         response = metadata.get("model_response") or {}

@@ -122,3 +122,16 @@ def test_unknown_kinds_are_counted() -> None:
     transcript = openhands_story()
     transcript.event("HologramEvent")
     assert read(transcript).unknown == {"HologramEvent": 1}
+
+
+def test_the_images_of_a_prompt_are_kept_in_either_generation() -> None:
+    urls = ["data:image/png;base64,aGk=", "https://example.com/a.png"]
+    newer = OpenHands()
+    content = [{"type": "text", "text": "Look"}, {"type": "image", "image_urls": urls}]
+    newer.event("MessageEvent", "user", llm_message={"role": "user", "content": content})
+    older = OldOpenHands()
+    older.event("user", action="message", args={"content": "Look", "image_urls": urls})
+    for transcript in (newer, older):
+        (task,) = graph_of(transcript).tasks
+        images = [(found.name, found.content) for found in task.artifacts if found.type is ArtifactType.IMAGE]
+        assert images == [("image", b"hi"), ("https://example.com/a.png", b"")]
