@@ -30,6 +30,8 @@ COMMANDS = (
     "session list --source postgres --search binary",
     "session show SESSION --source postgres",
     "search binary --source postgres",
+    "db server status",
+    "db server prune --older-than 90d --drop",
     "status",
     "diagnostics",
     "--headless --once",

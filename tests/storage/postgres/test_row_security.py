@@ -330,6 +330,10 @@ class TestTheOwnerOfTheTables:
             "ALTER TABLE workspaces DROP COLUMN owner CASCADE; DROP TABLE pruned_sessions, prunes"
         )
         assert [step.version for step in (await migrate(connection)).applied] == ["1.3.0", "1.4.0"]
+        # What the members' batches read was not there when the SQL granted them the rest.
+        for table in ("pruned_sessions", "prunes"):
+            readable = "SELECT has_table_privilege($1::name, $2::text, 'SELECT')"
+            assert await connection.fetchval(readable, f"agents_{team.name}", table)
         await connection.close()
 
     async def test_a_shared_schema_stays_shared_until_the_sql_is_run(

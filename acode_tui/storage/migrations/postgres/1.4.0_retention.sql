@@ -26,3 +26,19 @@ CREATE TABLE prunes (
     started_at  timestamptz NOT NULL DEFAULT now(),
     ended_at    timestamptz
 );
+
+-- A batch reads both tables. Whoever reads the ledger may read them, also where the owner's program migrates by itself
+-- and the provisioning SQL was not run again.
+DO $$
+DECLARE
+    reader text;
+BEGIN
+    FOR reader IN
+        SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+        FROM pg_class AS c, aclexplode(c.relacl) AS a
+        WHERE c.oid = 'sync_inbox'::regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE 'GRANT SELECT ON pruned_sessions, prunes TO ' || reader;
+    END LOOP;
+END
+$$;
