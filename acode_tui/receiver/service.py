@@ -65,6 +65,8 @@ class Receiver:
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._server.open(port)
+            # What was stored before, by a receiver or a process that was killed, is read into runs first.
+            self._changed.set()
             tasks = [
                 asyncio.create_task(self._keep_storing(), name="acode-store-spans"),
                 asyncio.create_task(self._keep_importing(), name="acode-import-spans"),

@@ -39,12 +39,15 @@ class Seen(msgspec.Struct, array_like=True):
 
 
 class StoredSession(msgspec.Struct, array_like=True):
-    """A session of the store; one without spans and with ``is_end`` says that there are more to be read."""
+    """A session of the store. With ``is_end`` it is none, and says that there are more to be read; with ``gone`` it is
+    none, and names those that the store has no more.
+    """
 
     native: str
     key: str
     bodies: list[bytes]
     is_end: bool = False
+    gone: list[str] = []
 
 
 _seen = msgspec.msgpack.Decoder(dict[str, Seen])
@@ -81,7 +84,11 @@ class Otlp(TranscriptFormat):
         left = MAX_BYTES
         number = 0
         with stored_spans.opened(path) as opened:
-            for native, key in opened.sessions(now):
+            sessions = opened.sessions(now)
+            gone = seen.keys() - {native for native, _ in sessions}
+            if gone:
+                yield 0, msgspec.msgpack.encode(StoredSession("", "", [], gone=sorted(gone)))
+            for native, key in sessions:
                 kept = seen.get(native)
                 if kept is not None and kept.key == key and not 0 < kept.until <= now:
                     continue
@@ -121,6 +128,10 @@ class _Whole:
                 self._found.skipped.add(number, _TOO_LONG)
                 continue
             session = _stored.decode(line)
+            for native in session.gone:
+                self._seen.pop(native, None)
+            if session.gone:
+                continue
             if session.is_end:
                 self._found.is_partial = True
             else:

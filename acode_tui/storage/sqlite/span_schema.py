@@ -28,9 +28,11 @@ CREATE TABLE spans (
     PRIMARY KEY (trace, id)
 ) STRICT
 """,
+    "CREATE TABLE pruned (session TEXT NOT NULL PRIMARY KEY) STRICT",
 )
 """``session`` is the conversation that the earliest span of the trace names (``named_at``, ``named_by``), else the
-trace. ``change`` rises with every change of a trace; ``added_at`` is in seconds since 1970."""
+trace. ``change`` rises with every change of a trace; ``added_at`` is in seconds since 1970. ``pruned`` are the sessions
+whose spans were deleted: what comes for them later is another session, for the run of the first one is stored whole."""
 BUSY_SECONDS = 10.0
 
 

@@ -70,14 +70,18 @@ class SpanStore:
             by_trace.setdefault(span.trace, []).append(span)
         for trace, own in by_trace.items():
             known = connection.execute(_TRACE, (trace,)).fetchone()
-            session, named_at, named_by, has_root = known or (trace, _NEVER, "", 0)
+            session, named_at, named_by, has_root = known or (self._name(trace, trace), _NEVER, "", 0)
             for span in own:
                 if span.conversation and (span.start, span.id) < (named_at, named_by):
-                    session, named_at, named_by = span.conversation, span.start, span.id
+                    session, named_at, named_by = self._name(span.conversation, trace), span.start, span.id
             has_root = has_root or any(span.is_root for span in own)
             row = (trace, session, named_at, named_by, int(has_root), latest + 1, now)
             connection.execute(_PUT_TRACE, row)
         return changed
+
+    def _name(self, session: str, trace: str) -> str:
+        is_pruned = self._connection.execute("SELECT 1 FROM pruned WHERE session = ?", (session,)).fetchone()
+        return f"{session}/{trace}" if is_pruned else session
 
     def prune(self, now: int) -> int:
         """Delete the spans of sessions to which nothing was added for ``KEPT_SECONDS``. Returns their number."""
@@ -89,6 +93,7 @@ class SpanStore:
                 own = "trace IN (SELECT trace FROM traces WHERE session = ?)"
                 connection.execute(f"DELETE FROM spans WHERE {own}", (session,))  # noqa: S608
                 connection.execute("DELETE FROM traces WHERE session = ?", (session,))
+                connection.execute("INSERT OR IGNORE INTO pruned VALUES (?)", (session,))
                 connection.execute("COMMIT")
         return len(old)
 

@@ -15,6 +15,7 @@ from acode_tui.ingest.format import Parsed
 from acode_tui.ingest.otlp.agent_logs import taken
 from acode_tui.ingest.otlp.format import Otlp
 from acode_tui.ingest.otlp.records import log_records_of, spans_of, stored
+from acode_tui.storage.sqlite.span_reader import SpanReader
 from acode_tui.storage.sqlite.span_store import SpanStore
 from acode_tui.storage.transcript_ports import SPANS_FILE, StoredSpan
 from tests.ingest.builders import LATER, START, context_for, read
@@ -123,6 +124,11 @@ def test_a_trace_waits_for_the_span_that_says_where_it_belongs_but_not_for_long(
     store.close()
 
 
+def natives(path: Path) -> list[str]:
+    with SpanReader(path) as reader:
+        return sorted(native for native, _ in reader.sessions(now=2**40))
+
+
 def test_spans_of_a_session_are_deleted_after_thirty_quiet_days(tmp_path: Path) -> None:
     store = SpanStore(tmp_path / SPANS_FILE)
     day = 24 * 60 * 60
@@ -130,7 +136,23 @@ def test_spans_of_a_session_are_deleted_after_thirty_quiet_days(tmp_path: Path) 
     store.add(received(STORY[-1]), now=10 * day)
     assert store.prune(now=30 * day) == 0
     assert store.prune(now=31 * day) == 1
+    # The conversation goes on: its run is stored, and is not replaced by one of the new spans alone.
+    later = chat(1, 90, given="More", said="Yes", trace="d" * 32, gen_ai__conversation__id="talk-1")
+    store.add(received(request(later)), now=31 * day)
+    assert natives(tmp_path / SPANS_FILE) == ["s-1", f"talk-1/{'d' * 32}"]
     assert store.prune(now=41 * day) == 1
+    store.close()
+
+
+def test_what_is_kept_of_a_session_goes_with_its_spans(tmp_path: Path) -> None:
+    path = tmp_path / ".agent" / "otlp" / SPANS_FILE
+    store = SpanStore(path)
+    store.add(received(STORY[3]), now=0)
+    context = context_for(path)
+    first = Otlp().read(Otlp().parts(path, context), context)
+    store.prune(now=31 * 24 * 60 * 60)
+    context = context_for(path, seen=first.seen)
+    assert len(Otlp().read(Otlp().parts(path, context), context).seen) < len(first.seen)
     store.close()
 
 
