@@ -70,7 +70,7 @@ def status(invocation: Invocation, as_json: bool) -> None:
 def prune(
     invocation: Invocation, older_than: timedelta, archive: Path | None, drop: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Remove old rows of the ledger from the team's PostgreSQL and, if told so, old sessions.
+    """Remove old rows of the ledger from the team's PostgreSQL and, with --archive or --drop, old sessions.
 
     A session is old if nothing of it changed for that long. Laptops keep their runs, and do not bring them back. The
     login needs the rights of `db schema --dialect postgres --prune-role`. It goes in short transactions; Ctrl-C ends it

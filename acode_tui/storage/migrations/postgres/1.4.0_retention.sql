@@ -27,8 +27,8 @@ CREATE TABLE prunes (
     ended_at    timestamptz
 );
 
--- A batch reads both tables. Whoever reads the ledger may read them, also where the owner's program migrates by itself
--- and the provisioning SQL was not run again.
+-- A batch reads both tables. Roles that may read the ledger may read them, also where the owner's program migrates by
+-- itself and the provisioning SQL was not run again.
 DO $$
 DECLARE
     reader text;
