@@ -202,11 +202,15 @@ class FileReader:
         self, data: bytes, hinted: TranscriptFormat | None, lines: list[tuple[int, bytes | None]]
     ) -> tuple[dict[str, Any] | None, list[tuple[int, str]], list[tuple[int, bytes | None]]]:
         """What is whole in a document that is not JSON: its beginning, what is lost, and its records as lines."""
-        candidates = sorted(self._choice, key=lambda found: found is not hinted)
-        for format_ in candidates:
+        every = self._formats.values()
+        # The format that its path says first, then the others; where one was named, they only say what it looks like.
+        for format_ in sorted(every, key=lambda found: (found is not hinted, found not in self._choice)):
             shape = format_.shape()
             documents, lost = restore(data, shape) if shape is not None else ([], [])
-            if documents and (format_ is hinted or self._forced or format_.recognises(documents[:1])):
+            is_chosen = format_ in self._choice
+            if documents and (format_.recognises(documents[:1]) or (is_chosen and format_ is hinted)):
+                if not is_chosen:
+                    raise UnknownFormatError(_ANOTHER.format(self._forced, other=format_.name))
                 whole = [(number, json.dumps(document).encode()) for number, document in enumerate(documents, 1)]
                 return documents[0], lost, list(whole)
         return None, [], lines

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest.explain import explain
-from acode_tui.ingest.file_reader import FileReader, ParsedFile
+from acode_tui.ingest.file_reader import FileReader, ParsedFile, UnknownFormatError
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.transcript_ports import TranscriptFile
 from tests.ingest.builders import LATER, WORKSPACE
@@ -29,8 +29,8 @@ DOCUMENTS = [
 ]
 
 
-def imported(path: Path, known: TranscriptFile | None = None) -> ParsedFile:
-    reader = FileReader(workspace_id=WORKSPACE, user_id=None, limits=Limits(), now=LATER)
+def imported(path: Path, known: TranscriptFile | None = None, format: str | None = None) -> ParsedFile:
+    reader = FileReader(workspace_id=WORKSPACE, user_id=None, limits=Limits(), now=LATER, format=format)
     return reader.read(path, known, Claims())
 
 
@@ -128,6 +128,9 @@ def test_the_format_of_a_damaged_document_is_found_by_what_is_whole_of_it(tmp_pa
     path = WRITERS["opencode"][0](tmp_path, STORY).rename(tmp_path / "any name.json")
     path.write_bytes(path.read_bytes()[:-9])
     assert imported(path).cursor.format == "opencode"
+    assert imported(path, format="opencode").cursor.format == "opencode"
+    with pytest.raises(UnknownFormatError, match="it looks like one of opencode"):
+        imported(path, format="atif")
 
 
 def test_the_steps_of_a_subagent_stay_with_it(tmp_path: Path) -> None:
