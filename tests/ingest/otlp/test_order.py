@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.entities import SessionEvent
+from acode_tui.domain.states import ToolCallState
 from acode_tui.ingest.format import Parsed
 from acode_tui.ingest.otlp.agent_logs import taken
 from acode_tui.ingest.otlp.format import Otlp
@@ -18,7 +19,7 @@ from acode_tui.ingest.otlp.records import log_records_of, spans_of, stored
 from acode_tui.storage.sqlite.span_reader import SpanReader
 from acode_tui.storage.sqlite.span_store import SpanStore
 from acode_tui.storage.transcript_ports import SPANS_FILE, StoredSpan
-from tests.ingest.builders import LATER, START, context_for, read
+from tests.ingest.builders import LATER, START, calls_of, context_for, read
 from tests.ingest.otlp.builder import agent, chat, log, log_request, request, run, tool
 from tests.ingest.test_hostile import assert_storable
 
@@ -85,6 +86,23 @@ def test_the_store_gives_the_same_sessions_however_the_spans_arrive(arrivals: li
         assert not store.add([span for each in STORY for span in received(each)], now=0)
         context = context_for(path)
         assert rows(Otlp().read(Otlp().parts(path, context), context)) == rows(EXPECTED)
+        store.close()
+
+
+def test_the_ended_version_of_a_span_counts_and_the_earliest_conversation_of_a_trace(tmp_path: Path) -> None:
+    """An agent within an agent may name a conversation of its own."""
+    ended = tool(3, 3, "c1", parent=1, gen_ai__conversation__id="talk-1")
+    inner = chat(4, 4, given="Count", said="1", parent=5, gen_ai__conversation__id="a-talk-of-its-own")
+    sent = [ended, {**ended, "endTimeUnixNano": "0", "attributes": []}, inner, *run()[:1]]
+    for number, spans in enumerate((sent, sent[::-1])):
+        path = tmp_path / str(number) / ".agent" / "otlp" / SPANS_FILE
+        store = SpanStore(path)
+        for each in spans:
+            store.add(received(request(each)), now=0)
+        context = context_for(path)
+        (graph,) = Otlp().read(Otlp().parts(path, context), context).graphs
+        assert (graph.metadata or {})["nativeId"] == "talk-1"
+        assert [call.state for call in calls_of(graph)] == [ToolCallState.SUCCEEDED]
         store.close()
 
 
