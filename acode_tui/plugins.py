@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 FORMATS = "acode_tui.formats"
 """The group of transcript formats. An entry point's name is the format's."""
 
+SINKS = "acode_tui.sinks"
+"""The group of what is given each run when its recording ends."""
+
 
 def entry_points(group: str) -> "tuple[EntryPoint, ...]":
     """The entry points of a group, each name once, sorted. Never those of a package in the current folder."""

@@ -26,6 +26,7 @@ from acode_tui.domain.errors import AcodeError, TransactionError
 from acode_tui.recorder.outcome import Losses, log
 from acode_tui.recorder.presence import Presence, Recording
 from acode_tui.recorder.rows import Row
+from acode_tui.recorder.sinks import sinks
 from acode_tui.recorder.stepping import Stepping
 from acode_tui.recorder.values import reason_of
 from acode_tui.recorder.written import Written
@@ -260,6 +261,7 @@ class Channel:
             done = asyncio.run_coroutine_threadsafe(self._close(seconds), self._loop)
             with contextlib.suppress(TimeoutError, CancelledError):
                 done.result(seconds + CLOSE_SECONDS + self._closing_seconds())
+            sinks().flush(seconds)
 
     def end(self, seconds: float) -> None:
         """Flush, close, and end the thread."""

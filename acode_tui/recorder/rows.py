@@ -14,6 +14,7 @@ from acode_tui.domain.errors import TransitionError
 from acode_tui.domain.states import EntityType, SessionState, WorkState
 from acode_tui.recorder.outcome import SESSION_STATES, WORK_STATES, NotRecorded, Outcome, OutcomeKind
 from acode_tui.recorder.resume import find, take_up
+from acode_tui.recorder.sinks import sinks
 from acode_tui.recorder.usage import Usage
 from acode_tui.recorder.values import metadata_within
 from acode_tui.recorder.written import Written
@@ -200,6 +201,7 @@ class SessionRow(Row):
                 raise
             await self._move(workspace, SessionState.FAILED, refusal.message, metadata=metadata)
         workspace.presence.ended(own)
+        await _give_to_sinks(workspace, own)
 
     async def _leave_open(
         self, workspace: "Recording", target: SessionState, reason: str, metadata: Json | None
@@ -213,6 +215,7 @@ class SessionRow(Row):
             # Nothing waits for an approval in a session without a task.
             await self._move(workspace, SessionState.PAUSED, reason, metadata=metadata)
         workspace.presence.left(self.own_id())
+        await _give_to_sinks(workspace, self.own_id())
 
 
 class HolderRow(Row):
@@ -295,6 +298,11 @@ class CallRow(HolderRow):
             await store.cancel_tool_call(own, outcome.reason)
         else:
             await store.fail_tool_call(own, outcome.reason)
+
+
+async def _give_to_sinks(workspace: "Recording", session_id: str) -> None:
+    if sinks().are_there():
+        sinks().give(await workspace.store.get_with_hierarchy(session_id))
 
 
 def _added_within(metadata: Json | None, facts: Json | None, max_bytes: int) -> Json | None:
