@@ -177,7 +177,7 @@ def test_what_was_answered_survives_the_end_of_the_process(tmp_path: Path) -> No
     store.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(SIGNALS),
     st.sampled_from((JSON, PROTOBUF, "x")),

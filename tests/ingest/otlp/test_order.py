@@ -73,7 +73,7 @@ def test_a_file_s_order_and_its_repetitions_change_nothing(arrivals: list[int]) 
     assert rows(read(lines, format="otlp", path="/t/spans.db", fresh=True)) == rows(EXPECTED)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(ARRIVALS, st.lists(st.integers(1, 5), min_size=20, max_size=20))
 def test_the_store_gives_the_same_sessions_however_the_spans_arrive(arrivals: list[int], sizes: list[int]) -> None:
     with TemporaryDirectory() as folder:
@@ -224,7 +224,7 @@ SPANS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(SPANS | ANY, max_size=5), ANY)
 def test_no_span_raises_and_its_entities_can_be_stored(spans: list[Any], resource: Any) -> None:
     group = {"resource": resource, "scopeSpans": [{"spans": spans}]}
