@@ -265,6 +265,10 @@ class RunStateReader(Protocol):
         """How many fit of each state, the filter's own states left aside; None where counting would not be cheap."""
         ...
 
+    async def count_unknown(self) -> int:
+        """How many sessions have a state that is not known here, so that no page shows them. At most some are counted."""
+        ...
+
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
         """How many fit that stand before the page after ``cursor``; None where counting would not be cheap."""
         ...

@@ -110,6 +110,9 @@ class FakeStore:
             total=len(fitting),
         )
 
+    async def count_unknown(self) -> int:
+        return 0
+
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
         if filter is not None and filter.text:
             return None

@@ -10,7 +10,7 @@ The number of round trips depends on which of these steps are needed, not on the
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -62,11 +62,13 @@ async def deliver(
     fused: bool,
     idle_timeout: float,
     only_as_based: bool = False,
+    indexed: Collection[str] = (),
 ) -> ApplyReply:
     """Deliver a batch. ``idle_timeout`` in seconds; the server's rows that are read have to fulfil ``incoming``.
 
     ``only_as_based``: the batch is written as a whole, each row over the version that its record is based on, or
     nothing of it is and PostgresFault (OUTDATED) is raised. A batch that was delivered before is a duplicate.
+    ``indexed`` are ids of rows whose texts are in the search index as they are.
 
     ``incarnation`` and ``known_seq`` are the head as the caller last saw it: PostgresFault (REMOTE_BEHIND) if the
     server's head differs or is lower. Errors of the driver are raised after a rollback. ValueError for a batch that is
@@ -75,7 +77,7 @@ async def deliver(
     _require_distinct(batch)
     delivery = _Delivery(connection, statements, workspace_id, rules, incoming, now, fused=fused)
     # Before the head is locked: a batch may have eight megabytes of text.
-    lexemes = await lexemes_by_session([row.entity for row in batch])
+    lexemes = await lexemes_by_session([row.entity for row in batch if row.entity.id not in indexed])
     milliseconds = max(1000, round(idle_timeout * 1000))
     # If this machine vanishes, the server must not hold the head's lock for as long as TCP believes in it.
     # The head is locked before the statement that writes takes its snapshot: what a pruning that had the lock removed

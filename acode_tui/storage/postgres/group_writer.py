@@ -247,7 +247,7 @@ class GroupWriter:
             batch = planned.finish(self._redact)
         if not batch:
             return {}
-        versions = await self._apply(batch)
+        versions = await self._apply(batch, planned.stamped)
         sent: dict[str, Any] = {}
         for row, version in zip(batch, versions, strict=True):
             stored: Any = row.entity
@@ -260,13 +260,17 @@ class GroupWriter:
             sent[stored.id] = stored
         return sent
 
-    async def _apply(self, batch: Sequence[ApplyRow]) -> list[int]:
+    async def _apply(self, batch: Sequence[ApplyRow], indexed: set[str]) -> list[int]:
         """Send a batch until the server has answered. The answer is each row's new version."""
         pauses = iter(RETRY_SECONDS)
         while True:
             try:
                 reply = await self._target.apply(
-                    self._workspace_id, batch, incarnation=self._head.incarnation, only_as_based=True
+                    self._workspace_id,
+                    batch,
+                    incarnation=self._head.incarnation,
+                    only_as_based=True,
+                    indexed=indexed,
                 )
             except PostgresFault as error:
                 kind, sqlstate = error.fault.kind, error.fault.sqlstate

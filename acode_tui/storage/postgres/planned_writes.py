@@ -35,6 +35,8 @@ class PlannedWrites:
         self._rows: dict[str, Entity] = {}
         self._bases: dict[str, int] = {}
         self._touched: dict[str, datetime] = {}
+        self.stamped: set[str] = set()
+        """The ids of sessions of which the stamp alone is new: their texts are the server's own."""
 
     def add(self, entity: type[E], need: Need | None, fields: dict[str, Any], *, own_id: str | None = None) -> E:
         """A new row below the row of a need, after its siblings. Raises NotFoundError, ValidationError.
@@ -100,12 +102,14 @@ class PlannedWrites:
             if session.updated_at < latest or session_id not in self._rows:
                 # It may lie in the future, from another machine or an import. It moves on all the same.
                 stamp = latest if session.updated_at < latest else stamp_after(session.updated_at, latest)
+                if session_id not in self._rows:
+                    self.stamped.add(session_id)
                 self.put(msgspec.structs.replace(session, updated_at=stamp), base=session.sync_version)
         rows = sorted(self._rows.values(), key=lambda row: _DEPTH[row.kind])
         return [self._record(number, row, redact) for number, row in enumerate(rows)]
 
     def _record(self, number: int, row: Entity, redact: Redact[Any]) -> ApplyRow:
-        sent = redact(row)
+        sent = row if row.id in self.stamped else redact(row)
         return ApplyRow(
             record_id=number,
             idempotency_key=idempotency_key(row.kind, row.id, row.updated_at),

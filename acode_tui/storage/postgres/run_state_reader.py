@@ -32,6 +32,8 @@ from acode_tui.storage.postgres.rows import entity_from_row, has_known_names, se
 from acode_tui.storage.run_writes import not_found
 from acode_tui.storage.session_filter import require_filter
 
+MOST_UNKNOWN = 1_000
+
 _HYPHENS = (8, 13, 18, 23)
 """Positions of the hyphens in a UUID."""
 
@@ -110,6 +112,11 @@ class PostgresRunStateReader:
         given = require_filter(filter)
         async with self._open() as connection:
             return await session_pages.count_by_state(connection, self._schema, given)
+
+    async def count_unknown(self) -> int:
+        """How many sessions have a state that this program does not know, at most ``MOST_UNKNOWN``."""
+        async with self._open() as connection:
+            return await session_pages.count_unknown(connection, self._schema, most=MOST_UNKNOWN)
 
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
         """The number of sessions before the page after a cursor; None where that is not cheap."""

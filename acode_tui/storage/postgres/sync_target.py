@@ -7,7 +7,7 @@ next operation opens another one. All failures are PostgresFault. Only the sync 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, nullcontext
 
 import asyncpg
@@ -190,13 +190,14 @@ class PostgresSyncTarget:
         incarnation: str,
         cursor: int = 0,
         only_as_based: bool = False,
+        indexed: Collection[str] = (),
     ) -> ApplyReply:
         """Deliver a batch in one transaction. Raises ValueError if it has two records of one entity or key.
 
         ``incarnation`` and ``cursor`` are the head as the caller last saw it. If the server has another incarnation or
         a lower number, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server refuses fails
-        the whole batch, with the reason as the fault; the caller halves the batch to find it. ``only_as_based``: see
-        ``apply_batch.deliver``.
+        the whole batch, with the reason as the fault; the caller halves the batch to find it. ``only_as_based`` and
+        ``indexed``: see ``apply_batch.deliver``.
         """
         async with self._open(for_batch=True) as connection:
             return await deliver(
@@ -212,6 +213,7 @@ class PostgresSyncTarget:
                 fused=not self._distributed,
                 idle_timeout=self._connections.command_timeout,
                 only_as_based=only_as_based,
+                indexed=indexed,
             )
 
     async def pull(

@@ -7,6 +7,7 @@ import pytest
 
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError
+from acode_tui.domain.states import SessionState
 from acode_tui.storage.postgres.connection import APPLICATION_NAME, PostgresConnectionFactory
 from acode_tui.storage.postgres.run_state_reader import PostgresRunStateReader
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
@@ -46,6 +47,20 @@ async def test_content_that_does_not_match_its_hash_is_an_error(
     artifact = run.tasks[0].steps[0].tool_calls[0].artifacts[0]
     with pytest.raises(IntegrityError):
         await reader.get_artifact_content(artifact.id)
+
+
+async def test_sessions_of_an_unknown_state_are_left_out_and_counted(
+    reader: PostgresRunStateReader, seed: Seed, pg_database: Database
+) -> None:
+    known = [make_run(WORKSPACE, state=state, calls=0) for state in SessionState]
+    await seed([*known, make_run(WORKSPACE, calls=0)])
+    assert await reader.count_unknown() == 0
+    await pg_database.execute(
+        "ALTER TABLE sessions DROP CONSTRAINT sessions_state_known",
+        f"UPDATE sessions SET state = 'Finished' WHERE id = '{known[0].id}'",
+    )
+    assert await reader.count_unknown() == 1
+    assert len(await reader.list()) == len(known)
 
 
 @pytest.mark.ac("AC-025")

@@ -90,6 +90,10 @@ class SqliteRunStateReader:
         given = require_filter(filter)
         return await self._readers.run(lambda connection: pages.by_state(connection, given))
 
+    async def count_unknown(self) -> int:
+        """None: this program alone writes the file, and a state that it does not know is damage, and an error."""
+        return 0
+
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
         """How many come before the page after a cursor; None where counting is not cheap."""
         given = require_filter(filter)
