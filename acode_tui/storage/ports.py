@@ -266,7 +266,7 @@ class RunStateReader(Protocol):
         ...
 
     async def count_unknown(self) -> int:
-        """How many sessions have a state that is not known here, so that no page shows them. At most some are counted."""
+        """How many sessions no page shows, as their state is not known here. Of very many not all are counted."""
         ...
 
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:

@@ -129,6 +129,8 @@ class BrowserState:
     hits: dict[str, tuple[SearchHit, ...]] = field(default_factory=dict)
     costs: dict[str, float | None] = field(default_factory=dict)
     marked: tuple[str, ...] = ()
+    answered_text: str = ""
+    """The query that the rows on screen answer: another one while that of ``text`` is being asked."""
     _query: Conditions = field(default_factory=Conditions)
 
     @property
@@ -205,6 +207,7 @@ class BrowserState:
         self.children = children or {}
         self.counts = counts
         self.rows = page.sessions
+        self.answered_text = self.text
         self.loaded = True
         self.loading = False
         self.team_error = ""

@@ -49,6 +49,9 @@ def test_what_reads_works_without_a_file(
     assert answer(run(url, "search", "refresh", "--json"))["hits"][0]["sessionId"] == session
     assert run(url, "artifact", "save", artifact, "-").stdout_bytes == b"refresh"
     assert answer(run(url, "stats", "--json"))["rows"][0]["sessions"] == 1
+    asyncio.run(pg_database.execute("ALTER TABLE sessions DROP CONSTRAINT sessions_state_known"))
+    asyncio.run(pg_database.execute("UPDATE sessions SET state = 'Finished'"))
+    assert "1 session left out" in run(url, "session", "list").stderr
     status = run(url, "status")
     assert (status.exit_code, "answers and takes writes" in status.stdout) == (0, True)
     monkeypatch.setenv("ACODE_WORKSPACE", url)

@@ -282,10 +282,10 @@ class SessionBrowser(Vertical):
             styled("Sessions", "bold"),
             Content.assemble(("source: ", "$foreground-muted"), self._source()),
         ]
-        if browser.text.strip():
-            title.append(
-                Content.assemble(("search: ", "$foreground-muted"), (line(browser.text.strip(), 24), "$text-warning"))
-            )
+        if browser.answered_text.strip():
+            # Of the rows on screen: they are never shown under words that they do not answer yet.
+            words = line(browser.answered_text.strip(), 24)
+            title.append(Content.assemble(("search: ", "$foreground-muted"), (words, "$text-warning")))
         if browser.marked:
             others = "= compares them" if len(browser.marked) > 1 else "space marks another one"
             title.append(styled(f"{len(browser.marked)} marked, {others}", "$text-warning"))
@@ -316,6 +316,9 @@ class SessionBrowser(Vertical):
             )
         if not browser.loaded:
             return Content("")
+        if browser.loading and browser.text.strip() != browser.answered_text.strip():
+            sought = line(browser.text.strip(), 24)
+            return styled(f"searching for {sought}…" if sought else "ending the search…", "$text-primary")
         if browser.loading:
             return styled("reading the page…", "$text-primary")
         pages = browser.pages
