@@ -1,13 +1,15 @@
-"""The dashboard's latency from a key to its frame, and its CPU time when idle and when busy.
+"""The dashboard's latency from a key to its frame and from a transcript's new line to the screen, and what it costs.
 
-Keys are pressed in a dashboard over a real workspace while it drains 50,000 records into a real PostgreSQL and two
-other processes record runs; a key's time ends when the frame with the cursor on its new row is written. CPU is that of
-the whole program in a pseudo-terminal, as the system counts it: idle, then while another process changes a hundred rows
-a second, all of them on the shown page.
+Keys are pressed in a dashboard over a real workspace while it drains 50,000 records into a real PostgreSQL, two other
+processes record runs and a third writes three transcripts that it follows; a key's time ends when the frame with the
+cursor on its new row is written. CPU and memory are those of the whole program in a pseudo-terminal, as the system
+counts them: idle, then while another process changes a hundred rows a second, all of them on the shown page, and among
+5,000 transcripts. A line's time is from its write until the terminal has received its text, in the run that is open.
 """
 
 import asyncio
 import gc
+import json
 import os
 import random
 import shutil
@@ -16,15 +18,18 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter, sleep
+from time import perf_counter, perf_counter_ns, sleep
 
+from msgspec.structs import replace
 from textual import events
 
 import acode_tui
-from acode_tui.config import IdentitySettings, Settings
+from acode_tui.config import IdentitySettings, IngestSettings, Settings
 from acode_tui.config.settings import PersistenceSettings, PostgresSettings
 from acode_tui.tui.app import Dashboard
+from acode_tui.tui.following import FollowConsent
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.main.sessions_table import SessionTable
 from acode_tui.tui.ports import DashboardWorkspace
@@ -82,6 +87,30 @@ while True:
 """Another process that changes rows of the first page, one at a time."""
 
 
+LINES = """
+import json, sys, time
+from pathlib import Path
+folder, cwd = Path(sys.argv[1]), sys.argv[2]
+number = 0
+while True:
+    for run in range(3):
+        session = f"{run}1111111-2222-4333-8444-555555555555"
+        line = {
+            "type": "user" if number == 0 else "assistant", "sessionId": session, "cwd": cwd, "uuid": f"{run}-{number}",
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
+            "message": {"role": "user", "content": "Fix the login form"} if number == 0 else {
+                "id": f"m{number}", "role": "assistant", "model": "claude-a", "stop_reason": None,
+                "content": [{"type": "text", "text": f"Line {number} of an answer."}],
+            },
+        }
+        with open(folder / f"{session}.jsonl", "a") as file:
+            file.write(json.dumps(line) + "\\n")
+    number += 1
+    time.sleep(0.1)
+"""
+"""Another process that writes three transcripts of runs in a folder, ten lines a second each."""
+
+
 def run() -> list[Measure]:
     folder = Path(tempfile.mkdtemp(prefix="acode-bench-"))
     try:
@@ -93,7 +122,7 @@ def run() -> list[Measure]:
             server.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return [*keys, *_cost()]
+    return [*keys, *_cost(), *_followed()]
 
 
 # From a key to its frame
@@ -105,18 +134,28 @@ async def _keys(server: Server) -> list[Measure]:
         async with acode_tui.open_workspace(name, settings=SETTINGS) as workspace:
             for _ in range(sized(RECORDS, QUICK_RECORDS) // RUN_RECORDS):
                 await workspace.store.save(make_run(workspace.workspace_id, calls=48))
-        with _agents(name, 2):
-            return await _pressed(Path(name))
+        with (
+            tempfile.TemporaryDirectory(prefix="acode-bench-") as transcripts,
+            _agents(name, 2),
+            _children([sys.executable, "-c", LINES, transcripts, name]),
+        ):
+            return await _pressed(Path(name), Path(transcripts))
 
 
-async def _pressed(folder: Path) -> list[Measure]:
+async def _pressed(folder: Path, transcripts: Path) -> list[Measure]:
     @asynccontextmanager
     async def opening() -> AsyncIterator[DashboardWorkspace]:
         async with acode_tui.open_workspace(folder, settings=SETTINGS, sync=True, mode="dashboard") as opened:
             await opened.sync.pause()
             yield opened
 
-    app = _Watched(folder, SETTINGS, opening=opening, freeze_objects=gc.freeze)
+    app = _Watched(
+        folder,
+        replace(SETTINGS, ingest=IngestSettings(roots=(str(transcripts),))),
+        opening=opening,
+        freeze_objects=gc.freeze,
+        follow_consent=FollowConsent(lambda: True, lambda agreed: None),
+    )
     chance = random.Random(7)
     records = sized(RECORDS, QUICK_RECORDS)
     samples: list[float] = []
@@ -128,11 +167,12 @@ async def _pressed(folder: Path) -> list[Measure]:
             for _ in range(10):
                 await asyncio.sleep(chance.uniform(0.005, 0.02))
                 samples.append(await app.pressed())
+        assert app.following.state.phase == "on"
     assert samples, "the backlog was gone before a key was pressed"
     _note(f"{len(samples):,} keys")
-    name = f"key to frame while {records:,} records drain and two agents write"
+    name = f"key to frame while {records:,} records drain, two agents write and three transcripts grow"
     return [
-        at_most(f"{name}, 99th percentile", quantile(samples, 0.99) * 1e3, "ms", 50),
+        at_most(f"{name}, 99th percentile", quantile(samples, 0.99) * 1e3, "ms", 33),
         at_most(f"{name}, median", quantile(samples, 0.5) * 1e3, "ms", 25),
     ]
 
@@ -180,14 +220,65 @@ def _cost() -> list[Measure]:
         with Terminal([sys.executable, "-m", "acode_tui", "--workspace", name], folder) as terminal:
             terminal.wait_for(b"module")
             sleep(3)
-            idle = _share(terminal, seconds)
+            idle, memory = _share(terminal, seconds), terminal.memory()
             with _changing(name):
                 sleep(1)
                 busy = _share(terminal, seconds)
     return [
-        at_most("CPU of an idle dashboard", idle * 100, "% of a core", 2),
+        at_most("CPU of an idle dashboard", idle * 100, "% of a core", 1.5),
+        at_most("resident memory of an idle dashboard", memory / 1e6, "MB", 90),
         at_most(f"CPU at {ROWS_PER_SECOND} changed rows a second", busy * 100, "% of a core", 15),
     ]
+
+
+def _followed() -> list[Measure]:
+    """A dashboard over many transcripts: its CPU while none grows, and how soon a line of one is on screen."""
+    if not Path("/proc/self/stat").exists():
+        return []
+    files, lines, chance = sized(5_000, 500), sized(60, 10), random.Random(7)
+    samples: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="acode-bench-") as name, tempfile.TemporaryDirectory() as transcripts:
+        make_database(Path(name))
+        folder = Path(transcripts)
+        for number in range(1, files):
+            _append(folder, number, "/elsewhere", {"role": "user", "content": "Fix the login form"})
+        _append(folder, 0, name, {"role": "user", "content": "Fix the login form"})
+        command = [sys.executable, "-m", "acode_tui", "--workspace", name, "--set", f'ingest.roots=["{transcripts}"]']
+        with Terminal(command, Path(name)) as terminal:
+            terminal.wait_for(b"Follow the runs")
+            terminal.press(b"y")
+            terminal.wait_for(b"Fix the login form")
+            sleep(3)
+            share = _share(terminal, sized(20, 5))
+            terminal.press(b"\r")
+            terminal.wait_for(b"Conversation")
+            for number in range(lines):
+                sleep(chance.uniform(0.2, 0.6))
+                call = {
+                    "type": "tool_use",
+                    "id": f"call-{number}",
+                    "name": "Bash",
+                    "input": {"command": f"mark-{number}."},
+                }
+                began = perf_counter()
+                _append(folder, 0, name, {"role": "assistant", "id": f"m{number}", "model": "a", "content": [call]})
+                terminal.wait_for(b"mark-%d." % number, 0.002)
+                samples.append(perf_counter() - began)
+    return [
+        at_most(f"CPU of a dashboard that follows, among {files:,} transcripts", share * 100, "% of a core", 3),
+        at_most("a transcript's new line to the screen, 95th percentile", quantile(samples, 0.95) * 1e3, "ms", 1_000),
+    ]
+
+
+def _append(folder: Path, run: int, cwd: str, message: dict[str, object]) -> None:
+    """Append a line to the transcript of a run in a folder."""
+    session = f"{run:08}-2222-4333-8444-555555555555"
+    record = {
+        **{"type": message["role"], "sessionId": session, "cwd": cwd, "uuid": f"{run}-{perf_counter_ns()}"},
+        **{"timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"), "message": message},
+    }
+    with (folder / f"{session}.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def _share(terminal: Terminal, seconds: int) -> float:

@@ -59,6 +59,11 @@ class Terminal:
         fields = Path(f"/proc/{self._program.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def memory(self) -> int:
+        """Resident memory of the program in bytes."""
+        pages = int(Path(f"/proc/{self._program.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def _read(self) -> None:
         while True:
             try:

@@ -52,6 +52,7 @@ from acode_tui.tui.style.themes import ThemePreference, without_colours
 from acode_tui.tui.team import TeamRuns
 from acode_tui.tui.terminal import copy
 from acode_tui.tui.trust_question import TrustQuestion
+from acode_tui.tui.widgets.cursor_place import cursor_is_low
 from acode_tui.tui.workspace_holder import WorkspaceHolder
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ class Dashboard(App[int]):
         """The settings of the workspace that were applied last; None before it is open."""
         self._may_follow = False
         self._leaving = threading.Event()
-        self._toasts: dict[tuple[str, str], float] = {}
-        """When each toast on screen goes, in the event loop's time, by title and message."""
+        self._toasts: dict[tuple[str, str], tuple[float, int]] = {}
+        """When each toast on screen goes, in the event loop's time, and how often it came, by title and message."""
         self._theme_preference = ThemePreference(
             self, settings.tui.theme, terminal=terminal, save=save_theme, report=self.report
         )
@@ -420,14 +421,23 @@ class Dashboard(App[int]):
         timeout: float | None = None,
         markup: bool = True,
     ) -> None:
-        """Show a toast. It replaces all toasts if the same one is still on screen, so that toasts do not pile up."""
+        """Show a toast, in the half of the screen in which the cursor is not. The same one again replaces the one that
+        is still on screen, and says how often it came.
+        """
         now = asyncio.get_running_loop().time()
-        until = self._toasts.get((title, message), now)
+        until, times = self._toasts.get((title, message), (now, 0))
+        text = message
         if now < until:
-            self.clear_notifications()
-            self._toasts.clear()
-        self._toasts[title, message] = now + (self.NOTIFICATION_TIMEOUT if timeout is None else timeout)
-        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+            before = f"{message} ({times} times)" if times > 1 else message
+            for earlier in [each for each in self._notifications if (each.title, each.message) == (title, before)]:
+                self._unnotify(earlier)
+            times += 1
+            text = f"{message} ({times} times)"
+        else:
+            times = 1
+        self._toasts[title, message] = now + (self.NOTIFICATION_TIMEOUT if timeout is None else timeout), times
+        self.screen.set_class(cursor_is_low(self.focused, self.size.height), "-toasts-above")
+        super().notify(text, title=title, severity=severity, timeout=timeout, markup=markup)
 
     def report(self, error: BaseException) -> None:
         """Show an error as a toast and log it. Recorded text in it is not read as markup."""

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from acode_tui.domain.errors import TransactionError
-from tests.tui.driving import main_screen, over, shown, toasts, until, until_listed
+from tests.tui.driving import main_screen, over, sessions, shown, toasts, until, until_listed
 from tests.tui.fake import FakeWorkspace
 
 
@@ -114,3 +114,18 @@ async def test_a_screen_whose_read_fails_shows_the_error_and_tries_again(fake_on
         await until(pilot, lambda: "could not be read" in shown(pilot) and "ACODE-DB-002" in shown(pilot))
         fake.outbox.list = working["records"]  # type: ignore[method-assign, assignment]
         await until(pilot, lambda: "1 dead letter" in shown(pilot).splitlines()[0])
+
+
+async def test_a_toast_says_how_often_it_came_and_is_not_over_the_cursor(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(80, 24), notifications=True) as pilot:
+        await until_listed(pilot)
+        for _ in range(3):
+            pilot.app.notify("sync is off", title="pause")
+            await pilot.pause()
+        pilot.app.notify("another", title="sync")
+        await until(pilot, lambda: len(toasts(pilot)) == 2)
+        assert sorted(toasts(pilot)) == [("pause", "sync is off (3 times)"), ("sync", "another")]
+        await until(pilot, lambda: "sync is off (3 times)" in shown(pilot).split("\n", 12)[-1])
+        sessions(pilot).move_cursor(row=14)
+        pilot.app.notify("below", title="sync")
+        await until(pilot, lambda: "sync is off (3 times)" in "\n".join(shown(pilot).split("\n")[:14]))

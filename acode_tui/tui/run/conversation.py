@@ -341,6 +341,11 @@ class ConversationView(PageCursor, can_focus=True):
             ]
         )
 
+    @property
+    def cursor_y(self) -> int:
+        """The first line of the block under the cursor, as the page is scrolled now."""
+        return self.page_layout.rows.start(self.cursor) - self.scroll_offset.y
+
     # Folding and opening
 
     def on_click(self, event: events.Click) -> None:

@@ -267,6 +267,11 @@ class KeyedTable(ScrollView, can_focus=True):
         if self._cursor != before and self._cursor is not None:
             self.post_message(self.RowHighlighted(self, self._cursor))
 
+    @property
+    def cursor_y(self) -> int:
+        """The cursor's line, counted from the top of the table as it is scrolled now."""
+        return HEADER + (self._line_of[self._index] if self._line_of else 0) - round(self.scroll_y)
+
     def move_cursor(self, *, row: int, scroll: bool = True) -> None:
         """Move the cursor to a row by its index, which is limited to the first and the last row."""
         if not self._order:
