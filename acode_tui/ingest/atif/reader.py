@@ -17,10 +17,13 @@ MAX_NESTED = 8
 """Levels of subagents within subagents that are read."""
 
 
-def read_document(document: dict[str, Any], context: ReadContext, skipped: SkippedLines) -> Parsed:
-    """The sessions of a document: the trajectory, and those of its subagents that it embeds."""
+def read_document(document: dict[str, Any], context: ReadContext, skipped: SkippedLines, *, dirty: bool) -> Parsed:
+    """The sessions of a document: the trajectory, and those of its subagents that it embeds.
+
+    ``dirty``: a string in it may need escaping (``needs_escape``).
+    """
     parsed: list[Parsed] = []
-    _read(document, context, skipped, "", parsed, MAX_NESTED)
+    _read(document, context, skipped, "", parsed, MAX_NESTED, dirty)
     whole = parsed[0]
     counts = Counts()
     for part in parsed:
@@ -37,13 +40,14 @@ def _read(
     parent: str,
     parsed: list[Parsed],
     depth: int,
+    dirty: bool,
 ) -> None:
     native = _native_id(document, context, parent, len(parsed))
-    parsed.append(AtifReader(document, context).read(native, parent, skipped))
+    parsed.append(AtifReader(document, context, dirty).read(native, parent, skipped))
     embedded = document.get("subagent_trajectories")
     for child in embedded if isinstance(embedded, list) and depth else ():
         if isinstance(child, dict):
-            _read(child, context, SkippedLines(), native, parsed, depth - 1)
+            _read(child, context, SkippedLines(), native, parsed, depth - 1, dirty)
 
 
 def _native_id(document: dict[str, Any], context: ReadContext, parent: str, index: int) -> str:
@@ -55,8 +59,9 @@ def _native_id(document: dict[str, Any], context: ReadContext, parent: str, inde
 class AtifReader:
     """Reads one trajectory."""
 
-    def __init__(self, document: dict[str, Any], context: ReadContext) -> None:
+    def __init__(self, document: dict[str, Any], context: ReadContext, dirty: bool) -> None:
         self._document = document
+        self._dirty = dirty
         self._reader = RunReader(SOURCE, context)
         self._own_calls: dict[str, CallDraft] = {}
         """The calls of the current step by the ids that it gives them."""
@@ -132,7 +137,8 @@ class AtifReader:
             # Ids are unique in a step, and need not be so in the trajectory.
             key = f"{step}:{index}"
         name = label(given.get("function_name")) or "(unnamed tool)"
-        call = reader.run.call(draft, key, name, storable(given.get("arguments"), dirty=True), reader.bounds.current)
+        parameters = storable(given.get("arguments"), dirty=self._dirty)
+        call = reader.run.call(draft, key, name, parameters, reader.bounds.current)
         own = _own(given)
         if own is not None and own.get("state") in _ENDED:
             state = _ENDED[own["state"]]
