@@ -63,13 +63,12 @@ def _differ(connection: sqlite3.Connection, of: Contributed, rollup: Rollup) -> 
         f"GROUP BY {', '.join(str(number + 1) for number in range(len(keys)))}"
     )
     kept = f"SELECT {', '.join((*rollup.columns, *rollup.sums))} FROM {rollup.table}"  # noqa: S608
-    sql = f"SELECT count(*) FROM (SELECT * FROM ({added}) EXCEPT {kept})"  # noqa: S608
-    if connection.execute(sql).fetchone()[0]:
-        return True
-    # All that was added is there: what is there beside it has keys of its own.
-    sql = f"SELECT (SELECT count(*) FROM ({added})), (SELECT count(*) FROM {rollup.table})"  # noqa: S608
-    groups, rows = connection.execute(sql).fetchone()
-    return bool(groups != rows)
+    # Where all that was added is there, anything beside it has a key of its own.
+    sql = (
+        f"WITH added AS MATERIALIZED ({added}) SELECT (SELECT count(*) FROM (SELECT * FROM added EXCEPT {kept})), "  # noqa: S608
+        f"(SELECT count(*) FROM added) <> (SELECT count(*) FROM {rollup.table})"
+    )
+    return any(connection.execute(sql).fetchone())
 
 
 def _counted(connection: sqlite3.Connection, *, deep: bool) -> Iterator[list[int]]:
