@@ -23,14 +23,22 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 
+from acode_tui.integrations import opentelemetry as integration
 from acode_tui.integrations import span_thread
 from acode_tui.integrations.opentelemetry import RunSpanProcessor
+from tests.clocks import GUARD_SECONDS
 from tests.receiver.client import graphs
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "opentelemetry_agent.py"
 AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "bot"}
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.prompt": "Look", "gen_ai.completion": "I look."}
 TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "shell"}
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However loaded the machine is, the end of a processor is waited for."""
+    monkeypatch.setattr(integration, "SHUTDOWN_SECONDS", GUARD_SECONDS)
 
 
 @pytest.fixture
@@ -133,7 +141,9 @@ def test_spans_beyond_the_limit_are_counted(
 FORKED = f"""
 import os, sys
 from opentelemetry.sdk.trace import TracerProvider
+from acode_tui.integrations import span_thread
 from acode_tui.integrations.opentelemetry import RunSpanProcessor
+span_thread.EXIT_SECONDS = {GUARD_SECONDS}
 provider = TracerProvider()
 provider.add_span_processor(RunSpanProcessor(sys.argv[1]))
 def say(text):

@@ -115,7 +115,7 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     finally:
         made[0].shutdown()
         # The one that ``run_sync`` has made, and leaves open.
-        asyncio.get_event_loop_policy().get_event_loop().close()
+        asyncio.get_event_loop().close()
         asyncio.set_event_loop(None)
         Agent.instrument_all(False)
     (graph,) = asyncio.run(graphs(tmp_path))

@@ -22,6 +22,7 @@ from acode_tui.receiver import requests
 from acode_tui.receiver.errors import RefusedError
 from acode_tui.receiver.http import Limits
 from acode_tui.receiver.requests import JSON, PROTOBUF, SIGNALS, received
+from acode_tui.receiver.service import Receiver
 from acode_tui.storage.sqlite.span_store import SpanStore
 from acode_tui.workspace.telemetry import spans_path
 from tests.ingest.otlp.builder import agent, chat, log, log_request, request, run
@@ -138,16 +139,25 @@ async def test_a_full_disk_is_no_success_and_loses_nothing_that_was_answered(
         assert receiver.stored == len(run())
 
 
+async def holds(receiver: Receiver, *, held: int = -1, connections: int = -1) -> bool:
+    """Whether the server has so many bytes of bodies, or so many connections."""
+    server = receiver._server
+    return held in (-1, server._held) and connections in (-1, len(server._open))
+
+
 async def test_connections_and_bodies_beyond_the_limits_are_turned_away(tmp_path: Path) -> None:
     async with receiving(tmp_path, Limits(connections=2, held_bytes=1_000)) as (receiver, _):
         slow = [await asyncio.open_connection("127.0.0.1", receiver.port) for _ in range(2)]
         slow[0][1].write(post(b"", Content_Length="900"))
+        await until(lambda: holds(receiver, held=900))
         # The other one may use what is left, and no more.
         slow[1][1].write(post(b"", Content_Length="901"))
         answer = await slow[1][0].read()
         assert answer.startswith(b"HTTP/1.1 503 ")
         slow[1][1].close()
+        await until(lambda: holds(receiver, connections=1))
         slow[1] = await asyncio.open_connection("127.0.0.1", receiver.port)
+        await until(lambda: holds(receiver, connections=2))
         try:
             status = (await ask(receiver.port, post(b"{}"))).status
         except ConnectionError:
