@@ -43,7 +43,7 @@ KEY_IDS = (
         "next_session",
     ),
     *("no", "numbers", "only_new", "open", "open_pane", "panes", "parent", "pause", "place", "previous_form"),
-    *("mark", "previous_proposal", "remove_query", "save_query", "side"),
+    *("mark", "previous_proposal", "remove_query", "restore", "save_query", "side", "verify"),
     *("previous_failure", "previous_match", "previous_page", "previous_session", "quit", "reload", "retries", "retry"),
     *(
         "resume",

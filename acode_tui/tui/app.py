@@ -41,7 +41,7 @@ from acode_tui.tui.keymap import keymap_problems
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.screen import MainScreen
-from acode_tui.tui.messages import QueryRequested, RunRequested
+from acode_tui.tui.messages import BackupsRequested, QueryRequested, RestoreRequested, RunRequested
 from acode_tui.tui.personal import PersonalFile, personal_path
 from acode_tui.tui.run_alerts import Alert, RunAlerts
 from acode_tui.tui.state import DashboardState
@@ -60,13 +60,15 @@ if TYPE_CHECKING:
 
     from acode_tui.ingest import ImportReport
     from acode_tui.ingest.follow import Follower
-    from acode_tui.storage.ports import RunStateReader
+    from acode_tui.storage.ports import Backup, RunStateReader
     from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
     from acode_tui.tui.transcript_import import Importer
 
 _log = get_logger("acode_tui.tui")
 _MAX_TOAST_CHARS = 400
 Work = TypeVar("Work")
+Toast = tuple[str, str, SeverityLevel]
+"""Title, text and severity of a toast."""
 
 
 def _commands() -> "type[Provider]":
@@ -105,6 +107,8 @@ class Dashboard(App[int]):
         follow_consent: FollowConsent | None = None,
         personal: PersonalFile | None = None,
         terminal: TerminalColours = EVERY_COLOUR,
+        can_restore: bool = False,
+        begin_with: Toast | None = None,
     ) -> None:
         """``opening`` opens the workspace. Times are shown in ``zone``, None for the machine's own. ``save_theme``
         keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``. ``freeze_objects`` is called
@@ -112,6 +116,8 @@ class Dashboard(App[int]):
         before migrations run, with ``asks_for_folder`` before anything is written into the folder. With
         ``follow_consent`` transcripts are imported while they are written, as soon as the user agrees. ``personal``
         keeps the user's saved queries; without it they last until the end. ``terminal`` is what the terminal can show.
+        ``can_restore``: what runs the dashboard restores the backup that ``restore`` names at its end. ``begin_with``
+        is shown at the start.
         """
         self.terminal_colours = terminal  # Textual asks for the variables of the theme
         super().__init__()
@@ -120,6 +126,10 @@ class Dashboard(App[int]):
         self.settings = settings
         self.zone = zone
         self.personal = personal or PersonalFile()
+        self.restore: Backup | None = None
+        """The backup to restore once the dashboard has ended."""
+        self._can_restore = can_restore
+        self._begin_with = begin_with
         self.state = DashboardState.create(layout or Layout(), settings.tui.page_size)
         self.team = TeamRuns(self.report)
         self.jobs = Jobs(self.report, self._jobs_changed)
@@ -198,6 +208,10 @@ class Dashboard(App[int]):
         self._notify_keymap_problems()
         self.app_suspend_signal.subscribe(self, lambda _: self.alerts.hold(True))
         self.app_resume_signal.subscribe(self, lambda _: self.alerts.hold(False))
+
+        if self._begin_with is not None:
+            title, text, severity = self._begin_with
+            self.notify(clean(text, keep_newlines=True), title=title, severity=severity, timeout=15, markup=False)
 
     def on_ready(self) -> None:
         self._holder.first_frame.set()
@@ -321,6 +335,22 @@ class Dashboard(App[int]):
         from acode_tui.tui.run.screen import SessionScreen
 
         self.push_screen(SessionScreen(event.session_id, place=event.place))
+
+    @on(BackupsRequested)
+    def _show_backups(self) -> None:
+        from acode_tui.tui.tools.backups import BackupsScreen
+
+        self.push_screen(BackupsScreen())
+
+    @on(RestoreRequested)
+    def _restore(self, event: RestoreRequested) -> None:
+        """Exit, so that the file is closed; what runs the dashboard restores the backup and opens it again."""
+        if self._can_restore:
+            self.restore = event.backup
+            self.exit(return_code=0)
+        else:
+            command = f"acode-tui db restore {event.backup.name}"
+            self.notify(f"not from here; run `{command}`", title="restore", severity="warning", markup=False)
 
     @on(QueryRequested)
     def _show_query(self, event: QueryRequested) -> None:
@@ -494,7 +524,27 @@ def run_dashboard(
     """Run the dashboard over the workspace at ``root`` and return its exit code. Raises AcodeError if the workspace
     cannot be opened. ``asks_for_folder``: before the program's own checkout is made a workspace. ``database_url`` is a
     database that is the workspace: then nothing is migrated, followed or written at ``root``.
+
+    Where the user restores a backup, the dashboard ends, which closes the workspace, and begins again afterwards.
     """
+    from acode_tui.tui.opening import restore_backup
+
+    begin_with: Toast | None = None
+    while True:
+        app, mouse = _dashboard(root, settings, asks_for_folder, database_url, begin_with)
+        code = app.run(mouse=mouse)
+        if app.fatal_error is not None:
+            raise app.fatal_error
+        if app.restore is None:
+            return code or app.return_code or 0
+        begin_with = restore_backup(root, settings, app.restore)
+        asks_for_folder = False
+
+
+def _dashboard(
+    root: Path, settings: Settings, asks_for_folder: bool, database_url: str | None, begin_with: Toast | None
+) -> tuple[Dashboard, bool]:
+    """The dashboard, and whether it has the mouse."""
     from acode_tui.tui.layout import layout_path, load_layout, save_layout
     from acode_tui.tui.opening import (
         follow_consent,
@@ -522,8 +572,8 @@ def run_dashboard(
         follow_consent=follow_consent(root) if database_url is None else None,
         personal=PersonalFile(personal_path()),
         terminal=terminal_colours(os.environ, settings.tui.colors),
+        # A browser's driver serves one run of the app.
+        can_restore=database_url is None and not os.environ.get("TEXTUAL_DRIVER"),
+        begin_with=begin_with,
     )
-    code = app.run(mouse=layout.mouse)
-    if app.fatal_error is not None:
-        raise app.fatal_error
-    return code or app.return_code or 0
+    return app, layout.mouse

@@ -296,6 +296,20 @@ FIGURES: list[Binding] = [
     key("copy", "y", "copy", "copy", "Copy the command that prints these figures"),
 ]
 
+RESTORE: list[Binding] = [
+    key("restore", "r", "restore", "restore…", "The backups, to look at or to restore"),
+]
+
+RESTORING: list[Binding] = [
+    key("open", "enter", "select_cursor", "restore", "Restore this backup, after a question", shown_as="enter"),
+]
+
+BACKUPS: list[Binding] = [
+    CLOSE,
+    key("verify", "v", "verify", "verify", "Check this backup: manifest, size, hash and integrity"),
+    key("copy", "y", "copy", "copy", "Copy the command that restores it"),
+]
+
 HEALTH: list[Binding] = [
     CLOSE,
     key("reload", "R", "app.reload", "check again", "Run every check again now", shown_as="R"),

@@ -8,7 +8,7 @@ from textual.message import Message
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.ports import SearchHit, SessionFilter, SessionPage
+from acode_tui.storage.ports import Backup, SearchHit, SessionFilter, SessionPage
 from acode_tui.tui.state import Overview
 
 if TYPE_CHECKING:
@@ -133,3 +133,14 @@ class QueryRequested(Message):
     """Show the runs that a query finds."""
 
     query: str
+
+
+class BackupsRequested(Message):
+    """Show the backups."""
+
+
+@dataclass
+class RestoreRequested(Message):
+    """Restore a backup, which the user has confirmed."""
+
+    backup: Backup

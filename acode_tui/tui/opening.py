@@ -1,15 +1,20 @@
 """How the dashboard opens its workspace, and where it saves a chosen theme."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 
 from msgspec.structs import replace
+from textual.notifications import SeverityLevel
 
 from acode_tui.config import Settings
 from acode_tui.config.trust_store import read_approval, update_approval
+from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.quantities import counted
+from acode_tui.storage.ports import Backup
 from acode_tui.tui.following import FollowConsent
 from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
 
@@ -86,3 +91,26 @@ def theme_saver(root: Path) -> Callable[[str], None]:
         write_preference(root, keys.find("tui.theme"), name, "workspace" if of_workspace else "user")
 
     return save
+
+
+RESTORE_WAIT = 5.0
+"""Seconds to wait until other programs close the workspace, as they do between two commands."""
+
+
+def restore_backup(root: Path, settings: Settings, backup: Backup) -> tuple[str, str, SeverityLevel]:
+    """Put a backup in place of the workspace file, which is not open, and say how that ended: title, text, severity.
+
+    Nothing is changed where it fails.
+    """
+    from acode_tui.workspace.maintenance import Maintenance
+
+    def show(step: str) -> None:
+        sys.stderr.write(f"restoring {backup.name}: {step}\n")
+
+    try:
+        done = asyncio.run(Maintenance(root, settings).restore(backup, wait_seconds=RESTORE_WAIT, on_step=show))
+    except AcodeError as error:
+        return "not restored", "\n".join(filter(None, (error.message, error.hint))), "error"
+    before = f"\nthe database before it is the backup {done.safety_backup}" if done.safety_backup else ""
+    kept = f"\nthe file before it was damaged, and is kept as {done.kept_as}" if done.kept_as else ""
+    return "restored", f"{done.name}, {counted(done.counts.get('sessions', 0), 'session')}{before}{kept}", "information"

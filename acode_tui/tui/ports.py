@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportProgress, ExportReport
     from acode_tui.ops.health import HealthReport
     from acode_tui.ops.stats.report import Stats
-    from acode_tui.storage.ports import Backup
+    from acode_tui.storage.ports import Backup, Check, IncompleteBackup
 
 ExportForm = Literal["markdown", "html", "json"]
 
@@ -98,6 +98,14 @@ class DashboardWorkspace(Protocol):
 
     async def health(self, *, fresh: bool = False) -> "HealthReport":
         """The health checks; unless ``fresh``, the report may be a few seconds old. Never raises."""
+        ...
+
+    async def backups(self) -> "tuple[tuple[Backup, ...], tuple[IncompleteBackup, ...]]":
+        """The backups, newest first, and what only looks like one. Raises OSError."""
+        ...
+
+    async def verify_backup(self, backup: "Backup") -> "tuple[Check, ...]":
+        """The findings of a backup's checks."""
         ...
 
     async def backup(self, *, progress: ReportProgress | None = None) -> "Backup":

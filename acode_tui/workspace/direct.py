@@ -124,6 +124,10 @@ class DirectWorkspace:
         """None: the database keeps no index of values."""
         return ()
 
+    async def costs(self, session_ids: Sequence[str]) -> dict[str, float | None]:
+        """None: the database keeps no figures of single runs."""
+        return {}
+
     async def stats(self, query: str = "", by: str = "day", *, progress: ReportProgress | None = None) -> "Stats":
         """What all runs of the database used and cost. Raises ValidationError."""
         return await self.stats_team(query, by)

@@ -3,6 +3,7 @@
 Each imports what it needs when it is called, so that opening a workspace costs none of it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from acode_tui.config import Settings
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.progress import ReportProgress
-from acode_tui.storage.ports import Backup, Check, RunStateReader, SearchPage, TierMigrations
+from acode_tui.storage.ports import Backup, Check, IncompleteBackup, RunStateReader, SearchPage, TierMigrations
 
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportFormat, ExportReport, ExportRequest, ReportExport
@@ -174,6 +175,14 @@ class Operations:
     async def backup(self, *, progress: ReportProgress | None = None) -> Backup:
         """Copy the workspace file while writers go on; older copies beyond ``backup.max_backups`` go."""
         return await self._maintenance.create_backup(on_progress=progress, expect_content=True)
+
+    async def backups(self) -> tuple[tuple[Backup, ...], tuple[IncompleteBackup, ...]]:
+        """The backups, newest first, and what only looks like one."""
+        return await asyncio.to_thread(self._maintenance.list_backups)
+
+    async def verify_backup(self, backup: Backup) -> tuple[Check, ...]:
+        """The findings of a backup's checks: manifest, size, hash and integrity."""
+        return await self._maintenance.verify_backup(backup)
 
     async def export(self, request: "ExportRequest", *, progress: "ReportExport | None" = None) -> "ExportReport":
         """Write runs to a file; see ``ops.export``. Raises AcodeError, OSError; nothing is left behind then."""

@@ -28,8 +28,10 @@ from acode_tui.storage.cursors import SortKey, cursor_above, end_cursor
 from acode_tui.storage.ports import (
     AppliedMigration,
     Backup,
+    Check,
     Conflict,
     ConflictCounts,
+    IncompleteBackup,
     OutboxRecord,
     OutboxStats,
     SchemaStatus,
@@ -293,6 +295,9 @@ class FakeWorkspace:
         self.refuses: AcodeError | None = None
         self.figures: dict[str, Stats] | AcodeError = stats()
         self.asked: list[tuple[str, str]] = []
+        self.made: list[Backup] = []
+        self.incomplete: list[IncompleteBackup] = []
+        self.findings: tuple[Check, ...] = ()
         self.prices: dict[str, float | None] = {}
         self.values: dict[str, tuple[str, ...]] = {}
         self.counting: Progress | None = None
@@ -358,6 +363,12 @@ class FakeWorkspace:
     async def stats_team(self, query: str = "", by: str = "day") -> Stats:
         self.asked.append((query, f"team's {by}"))
         return self.figures[by] if isinstance(self.figures, dict) else EMPTY_STATS
+
+    async def backups(self) -> tuple[tuple[Backup, ...], tuple[IncompleteBackup, ...]]:
+        return tuple(self.made), tuple(self.incomplete)
+
+    async def verify_backup(self, backup: Backup) -> tuple[Check, ...]:
+        return self.findings
 
     async def backup(self, *, progress: ReportProgress | None = None) -> Backup:
         if progress is not None:

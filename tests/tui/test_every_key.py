@@ -21,6 +21,7 @@ from acode_tui.tui.tools.log import LogScreen
 from tests.tui.dialogs.test_import import Scripted
 from tests.tui.driving import SETTINGS, over, sessions, shown, until, until_listed
 from tests.tui.fake import FakeWorkspace, conflict, exporting_slowly, fake_id, record
+from tests.tui.recorded import BACKUP
 from tests.tui.test_bindings import bound
 
 SCROLLING = ("j", "k", "G", "g", "ctrl+d", "ctrl+u")
@@ -203,6 +204,10 @@ async def looking_after(journey: Journey, pilot: Pilot[int], fake: FakeWorkspace
     await journey.press("enter", sees="model:")
     await journey.press("escape", "dollar_sign", sees="$12.34")
     await journey.press("escape", "b", sees="older ones make room")
+    fake.made = [BACKUP]
+    await journey.press("r", sees="5,640")
+    await journey.press("v", "y", "R", "enter", sees="Restore this backup?")
+    await journey.press("n", "escape", "b", sees="older ones make room")
     await journey.press("enter", sees="The backup is made")
     await journey.press("y", "escape", "m", sees="sqlite")
     await journey.press("escape", "e", sees="Known shapes of secrets")

@@ -6,17 +6,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from syrupy.assertion import SnapshotAssertion
 
 from acode_tui.config.trust import AskedSetting, Trust
 from acode_tui.demo.demo import Demo, DemoStage, Options
 from acode_tui.domain.errors import DiskFullError
+from acode_tui.storage.ports import Check
 from acode_tui.tui.demo import DemoDashboard
 from acode_tui.tui.dialogs.trust import TrustDialog
 from acode_tui.tui.tools.log import LogScreen
 from tests.tui.driving import NothingFound, dashboard, over, until_listed
 from tests.tui.fake import NOW, FakeWorkspace, holding, online
 from tests.tui.pictures import RESTING, picturing
+from tests.tui.recorded import BACKUP
 
 LINES = (
     ("info", "workspace.opened", "entity_id=…"),
@@ -34,6 +37,12 @@ async def test_health_and_backups(snapshot: SnapshotAssertion) -> None:
         await pictures.take("health")
         await pictures.see("older ones make room", "escape", "b")
         await pictures.take("backup")
+        fake.made = [BACKUP, replace(BACKUP, name="acode_backup_20260301_090000", counts={"sessions": 3})]
+        fake.findings = (Check(name="hash", ok=True, description="the bytes are those of the manifest"),)
+        await pictures.see("acode_backup_20260301", "r")
+        await pictures.see("✓ hash", "v")
+        await pictures.take("backups")
+        await pictures.see("older ones make room", "escape", "b")
         await pictures.see("28%", "enter")
         await pictures.take("backing up")
         fake.backing_up.set()

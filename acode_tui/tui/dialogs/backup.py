@@ -2,12 +2,15 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual.binding import BindingType
 from textual.content import Content
 
 from acode_tui.config import resolve_path
 from acode_tui.domain.quantities import counted, number, size
+from acode_tui.tui.bindings import RESTORE
 from acode_tui.tui.dialogs.job import JobDialog
 from acode_tui.tui.jobs import JobRun
+from acode_tui.tui.messages import BackupsRequested
 from acode_tui.tui.style.text import labelled, line, styled
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ class BackupDialog(JobDialog):
 
     JOB: ClassVar[str] = "backup"
     TITLE: ClassVar[str] = "Backup"
+    BINDINGS: ClassVar[list[BindingType]] = [*RESTORE]
 
     async def show_plan(self) -> None:
         settings, root = self.dashboard.settings, self.dashboard.root
@@ -31,6 +35,11 @@ class BackupDialog(JobDialog):
             _fact("shell", "acode-tui db backup"),
         )
         self.set_ready()
+
+    def action_restore(self) -> None:
+        """Show the backups in place of this dialog."""
+        self.dismiss()
+        self.app.post_message(BackupsRequested())
 
     def start(self) -> JobRun | None:
         return self.dashboard.actions.back_up()
