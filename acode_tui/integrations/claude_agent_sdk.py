@@ -108,7 +108,7 @@ class _Session:
 
 
 class _Answer:
-    """A step, and what its messages have told so far. A message comes in pieces that repeat its usage."""
+    """A step, with the facts of its message so far. A message comes in pieces that repeat its usage."""
 
     def __init__(self, step: Step, message_id: str | None = None) -> None:
         self.step = step

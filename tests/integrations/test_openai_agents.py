@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import runpy
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from agents import (
 from agents.tracing import set_trace_processors
 from openai import AsyncOpenAI
 
+from acode_tui.integrations import conversations
 from acode_tui.integrations.openai_agents import AgentsProcessor, record_openai_agents
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "openai_agents.py"
@@ -279,6 +281,7 @@ def test_a_database_that_fails_and_a_processor_that_errs_harm_no_run(
         raise ZeroDivisionError("a defect of the integration")
 
     monkeypatch.setattr(AgentsProcessor, "_begin", err)
+    monkeypatch.setattr(conversations, "_reported", threading.Event())
     again = Agent(name="Main", model=responses([says("ok")]))
     assert run(again, "x").final_output == "ok"
     assert "a defect of the integration" in caplog.text
