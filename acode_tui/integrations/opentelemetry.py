@@ -33,7 +33,7 @@ class RunSpanProcessor(SpanProcessor):
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self._thread = SpanThread(Path(path) if path is not None else find_root())
+        self._thread = SpanThread(Path(path if path is not None else find_root()).absolute())
         _processors.add(self)
 
     @property

@@ -198,6 +198,14 @@ def kind_of(name: str, attributes: Mapping[str, Any]) -> Kind:
     return Kind.AGENT if "gen_ai.agent.name" in attributes and operation is None else Kind.OTHER
 
 
+def evidence(name: str, attributes: Mapping[str, Any]) -> tuple[str, Any]:
+    """The field by which ``kind_of`` tells what a span is, and its value."""
+    for key in ("gen_ai.operation.name", "openinference.span.kind", "traceloop.span.kind"):
+        if key in attributes:
+            return key, attributes[key]
+    return "name", name
+
+
 def first(attributes: Mapping[str, Any], names: Sequence[str]) -> Any:
     """The value of the first of these attributes that the span has, or None."""
     return next((attributes[name] for name in names if attributes.get(name) not in (None, "")), None)

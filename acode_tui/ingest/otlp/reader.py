@@ -15,7 +15,7 @@ from acode_tui.ingest.finish import LastSeen
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.otlp import names
 from acode_tui.ingest.otlp.messages import asked_of, given_to, last_prompt, plain_text, value_in
-from acode_tui.ingest.otlp.names import extra, first, first_amount, first_count, first_text
+from acode_tui.ingest.otlp.names import evidence, extra, first, first_amount, first_count, first_text
 from acode_tui.ingest.otlp.own import own_artifacts
 from acode_tui.ingest.otlp.records import Span, moment
 from acode_tui.ingest.otlp.trace import Call, Trace, Turn, ordered
@@ -95,6 +95,7 @@ class _Session:
         prompt = next((found for turn in trace.turns[:1] if (found := last_prompt(given_to(turn.span)))), "")
         prompt = prompt or (asked_of(trace.top) if trace.top is not None else "")
         at = self._next(start)
+        self._reader.because("the first prompt of a trace" if prompt.strip() else "a trace without a prompt")
         key = f"trace:{trace.id}"
         if prompt.strip():
             task = self._reader.begin_task(key, prompt, at, self._line)
@@ -109,6 +110,7 @@ class _Session:
 
     def _take_prompt(self, span: Span) -> None:
         at = self._next(span.start)
+        self._reader.because(*evidence(span.name, span.attributes))
         prompt = plain_text(span.attributes.get("prompt"))
         if not prompt.strip():
             count = first_count(span.attributes, ("prompt_length",))
@@ -119,6 +121,7 @@ class _Session:
         reader, span = self._reader, turn.span
         at = self._next(span.start)
         attributes = span.attributes
+        reader.because(*evidence(span.name, attributes))
         step = reader.begin_step(f"span:{span.trace}:{span.id}", at, self._line, label(first(attributes, names.MODEL)))
         self._note_names(step, turn)
         if not is_first:
@@ -173,6 +176,10 @@ class _Session:
     def _take_call(self, call: Call, steps: dict[str, StepDraft], start: int) -> None:
         reader, span = self._reader, call.span
         at = self._next(start)
+        if span is not None:
+            reader.because(*evidence(span.name, span.attributes))
+        else:
+            reader.because("a message of the model asks for it; it has no span")
         step = steps.get(call.turn.span.id) if call.turn is not None else None
         if step is None:
             step = reader.begin_step(f"call:{call.key}", at, self._line)
