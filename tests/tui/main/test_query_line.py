@@ -1,9 +1,12 @@
 """The search line: completion, saved queries, and why no run fits."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
 
+from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.tui.main.query_line import Choices, QueryLine
 from acode_tui.tui.personal import MAX_QUERIES, PersonalFile
 from tests.tui.driving import browser, over, shown, toasts, until, until_listed
@@ -81,3 +84,21 @@ def test_a_file_that_cannot_be_read_loses_no_query_of_this_run(tmp_path: Path) -
         personal.save_query(str(number), "x")
     assert not personal.save_query("one more", "x")
     assert len(personal.value.queries) == MAX_QUERIES
+
+
+async def test_rows_are_never_shown_under_words_that_they_do_not_answer_yet(fake: FakeWorkspace) -> None:
+    answered, plain = asyncio.Event(), fake.store.list
+
+    async def slow(filter: SessionFilter | None = None, **page: Any) -> SessionPage:
+        if filter is not None and filter.text:
+            await answered.wait()
+        return await plain(filter, **page)
+
+    fake.store.list = slow  # type: ignore[method-assign]
+    async with over(fake).run_test(size=(120, 30)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("slash", *"memory", "space")
+        await until(pilot, lambda: "searching for memory" in str(browser(pilot).border_subtitle))
+        assert "memory" not in str(browser(pilot).border_title)
+        answered.set()
+        await until(pilot, lambda: "memory" in str(browser(pilot).border_title))
