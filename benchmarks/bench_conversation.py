@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
 
 from msgspec.structs import replace
 from textual import events
@@ -23,9 +23,12 @@ from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.states import ArtifactType
+from acode_tui.storage.ports import RunStateReader
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.ports import DashboardWorkspace
+from acode_tui.tui.run.blocks import conversation_of
+from acode_tui.tui.run.find_in_run import find_next
 from acode_tui.tui.run.screen import SessionScreen
 from acode_tui.tui.state import RunAs
 from benchmarks.bench_hierarchy import make_graph
@@ -63,7 +66,7 @@ async def _run() -> list[Measure]:
             )
             for graph in (one, few, many):
                 await workspace.store.save(graph)
-        measures: list[Measure] = []
+            measures = [await _found_nowhere(workspace.store, many.id, steps)]
         for view, called in VIEWS.items():
             async with _dashboard(Path(name), view) as (app, pilot):
                 opened = {graph.id: [await app.opened(pilot, graph.id) for _ in range(5)] for graph in (one, many)}
@@ -84,6 +87,15 @@ async def _run() -> list[Measure]:
                 ).beside(quantile(floor, 0.99) * 1e3),
             ]
     return measures
+
+
+async def _found_nowhere(runs: RunStateReader, session_id: str, steps: int) -> Measure:
+    """The processor time of a search in a run for a text that it does not have, so that all of it is read."""
+    blocks = conversation_of(await runs.get_with_hierarchy(session_id), 100).blocks
+    began = process_time()
+    assert await find_next(runs, blocks, -1, 1, "no-answer-has-this", asyncio.to_thread) is None
+    name = f"find in a run of {steps:,} steps, of a text that is nowhere, processor time"
+    return at_most(name, (process_time() - began) * 1e3, "ms", 3_000)
 
 
 @asynccontextmanager
