@@ -256,6 +256,7 @@ async def test_db_check_finds_damage(workspace: Workspace) -> None:
         "traces": True,
         "counters": False,
         "artifact hashes": False,
+        "figures": True,
         "search": False,
         "quarantine": True,
     }
