@@ -334,7 +334,8 @@ def provisioning_sql(
     """
     from acode_tui.storage.postgres.provisioning import provisioning_sql as make
 
-    return make(settings.persistence.postgres.schema, role, shared=shared, prune_role=prune_role)
+    postgres = settings.persistence.postgres
+    return make(postgres.schema, role, shared=shared, prune_role=prune_role, distribute=postgres.distribute)
 
 
 def database_files() -> "DatabaseFiles":

@@ -66,7 +66,12 @@ def judge_schema(local: SchemaStatus | AcodeError, target: TargetStatus, wanted:
     """Both tiers; ``wanted`` is the version that this program needs in PostgreSQL."""
     details = {
         "sqlite": {"version": None, "target": None, "pending": []},
-        "postgres": {"version": target.schema_version, "target": wanted, "reason": target.reason or None},
+        "postgres": {
+            "version": target.schema_version,
+            "target": wanted,
+            "reason": target.reason or None,
+            "distributed": target.distributed,
+        },
     }
     if isinstance(local, AcodeError):
         newer = isinstance(local, SchemaMismatchError) and "this program knows" in local.message
@@ -111,8 +116,9 @@ def judge_schema(local: SchemaStatus | AcodeError, target: TargetStatus, wanted:
             details=details,
             suggestion="acode-tui db migrate",
         )
+    how = ", whose tables are distributed," if target.distributed else ""
     return Finding(
-        status=HealthStatus.HEALTHY, description=f"{here} and PostgreSQL {there} are current", details=details
+        status=HealthStatus.HEALTHY, description=f"{here} and PostgreSQL {there}{how} are current", details=details
     )
 
 

@@ -16,6 +16,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """``answers``: whether it answered just now; ``drains``: whether a worker could send to it now.
 
     ``reason`` and ``hint`` say why not. ``clock_offset`` is its clock minus this machine's, in seconds.
+    ``distributed``: whether Citus distributes the tables; None where only the worker was asked.
     """
 
     enabled: bool
@@ -25,6 +26,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: str | None = None
     clock_offset: float | None = None
     latency_ms: float | None = None
+    distributed: bool | None = None
     reason: str = ""
     hint: str = ""
 
@@ -75,6 +77,7 @@ async def inspect_address(
         schema_version=facts.schema_version,
         clock_offset=facts.clock_offset,
         latency_ms=facts.latency * 1000,
+        distributed=facts.distributed,
         reason="the server is read-only" if facts.read_only else "",
         hint="point the address at the primary" if facts.read_only else "",
     )

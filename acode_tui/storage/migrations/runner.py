@@ -52,6 +52,12 @@ def make_migration(name: str, text: str) -> Migration:
     )
 
 
+def statements_of(migration: Migration) -> list[str]:
+    """The statements of a migration for PostgreSQL, each of which ends its line, without the comments between them."""
+    lines = "\n".join(line for line in migration.sql.splitlines() if not line.lstrip().startswith("--"))
+    return [each.strip() for each in re.split(r";[ \t]*$", lines, flags=re.MULTILINE) if each.strip()]
+
+
 def ordered(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
     """The migrations by version. Raises MigrationError for two of one version."""
     result = tuple(sorted(migrations, key=lambda migration: version_key(migration.version)))

@@ -35,7 +35,7 @@ from acode_tui.storage.delivery_protocol import (
     exhausted_fault,
 )
 from acode_tui.storage.ports import Conflict
-from acode_tui.storage.postgres.apply_sql import ApplyStatements, edit_columns
+from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.batch_lexemes import Lexemes, lexemes_by_session, search_arrays
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS
 from acode_tui.storage.postgres.identifiers import Connection
@@ -59,12 +59,14 @@ async def deliver(
     rules: ConflictRules,
     incoming: IncomingRules,
     now: datetime,
-    fused: bool,
     idle_timeout: float,
     only_as_based: bool = False,
     indexed: Collection[str] = (),
+    delivery_type: "type[Delivery] | None" = None,
 ) -> ApplyReply:
     """Deliver a batch. ``idle_timeout`` in seconds; the server's rows that are read have to fulfil ``incoming``.
+
+    ``delivery_type`` has the statements; without it they are those of a plain server.
 
     ``only_as_based``: the batch is written as a whole, each row over the version that its record is based on, or
     nothing of it is and PostgresFault (OUTDATED) is raised. A batch that was delivered before is a duplicate.
@@ -75,7 +77,7 @@ async def deliver(
     empty or has two records of one key or entity.
     """
     _require_distinct(batch)
-    delivery = _Delivery(connection, statements, workspace_id, rules, incoming, now, fused=fused)
+    delivery = (delivery_type or Delivery)(connection, statements, workspace_id, rules, incoming, now)
     # Before the head is locked: a batch may have eight megabytes of text.
     lexemes = await lexemes_by_session([row.entity for row in batch if row.entity.id not in indexed])
     milliseconds = max(1000, round(idle_timeout * 1000))
@@ -87,8 +89,7 @@ async def deliver(
         + statements.lock_head.format(uuid.UUID(workspace_id))
     )
     try:
-        write = delivery.write_fused if fused else delivery.write_stepwise
-        change_seq = await write(batch, lexemes, incarnation, known_seq)
+        change_seq = await delivery.write(batch, lexemes, incarnation, known_seq)
         settle_rest = delivery.require_all if only_as_based else delivery.settle_rest
         results = await settle_rest(batch, change_seq)
     except (*DRIVER_ERRORS, PostgresFault):
@@ -115,7 +116,7 @@ _SETTLED_PART = 1 << 20
 """The first part of what is added after settling; a batch's own parts have smaller numbers."""
 
 
-class _Delivery:
+class Delivery:
     """The state of one delivery."""
 
     def __init__(
@@ -126,8 +127,6 @@ class _Delivery:
         rules: ConflictRules,
         incoming: IncomingRules,
         now: datetime,
-        *,
-        fused: bool,
     ) -> None:
         self._connection = connection
         self._sql = statements
@@ -136,17 +135,16 @@ class _Delivery:
         self._incoming = incoming
         self._latest_time = now
         self._now = now
-        self._fused = fused
         self._new_keys: set[str] = set()
         self._edited: set[str] = set()
         self._written: dict[tuple[EntityType, str], int] = {}
 
-    async def write_fused(self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int) -> int:
+    async def write(self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int) -> int:
         """Head, ledger, first writes and search index in one statement. Returns the batch's ``change_seq``."""
         arguments: list[Any] = [self._workspace_id, incarnation, known_seq, *self._ledger_arrays(batch)]
         for kind in TABLES:
-            rows = _sorted_by_id(row for row in batch if row.kind is kind)
-            arguments += _write_arrays(kind, rows, [row.base + 1 for row in rows])
+            rows = sorted_by_id(row for row in batch if row.kind is kind)
+            arguments += write_arrays(kind, rows, [row.base + 1 for row in rows])
             arguments.append([row.idempotency_key for row in rows])
         arguments += search_arrays(lexemes)
         change_seq: int | None = None
@@ -161,36 +159,6 @@ class _Delivery:
                 self._written[EntityType(what), str(entity_id)] = number
         return await self._require_head(change_seq)
 
-    async def write_stepwise(
-        self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int
-    ) -> int:
-        """The same, one statement at a time."""
-        change_seq = await self._require_head(
-            await self._connection.fetchval(self._sql.head, self._workspace_id, incarnation, known_seq)
-        )
-        pruned = await self._find_pruned(batch)
-        batch = [row for row in batch if row.session_id not in pruned]
-        lexemes = {session_id: words for session_id, words in lexemes.items() if session_id not in pruned}
-        ledger = await self._connection.fetch(
-            self._sql.ledger, change_seq, self._workspace_id, *self._ledger_arrays(batch)
-        )
-        self._new_keys = {row["idempotency_key"] for row in ledger}
-        for kind, statement in self._sql.edited.items():
-            updates = [row for row in batch if row.kind is kind and row.base > 0]
-            if updates:
-                columns = edit_columns(TABLES[kind])
-                values = [column_values(column, [row.entity for row in updates]) for column in columns]
-                found = await self._connection.fetch(statement, *values, [row.base + 1 for row in updates])
-                self._edited.update(str(row["session_id"]) for row in found)
-        for kind in TABLES:
-            rows = _sorted_by_id(row for row in batch if row.kind is kind and row.idempotency_key in self._new_keys)
-            if rows:
-                arrays = _write_arrays(kind, rows, [row.base + 1 for row in rows])
-                written = await self._connection.fetch(self._sql.write[kind], change_seq, self._workspace_id, *arrays)
-                self._note_written(kind, written)
-        await self._add_lexemes(lexemes, change_seq)
-        return change_seq
-
     async def _add_lexemes(self, lexemes: Lexemes, change_seq: int, *, first_part: int = 0) -> None:
         """Add to the search index what the sessions do not have yet, and which of them were edited."""
         for session_id in self._edited:
@@ -198,16 +166,11 @@ class _Delivery:
         self._edited.clear()
         if not lexemes:
             return
-        statement = self._sql.search
-        if not self._fused:
-            statement = self._sql.search_as_given
-            for row in await self._connection.fetch(self._sql.lexemes, list(lexemes)):
-                known = lexemes[str(row["session_id"])]
-                for lexeme in row["lexemes"]:
-                    known.pop(lexeme, None)
+        await self._write_lexemes(lexemes, change_seq, first_part)
+
+    async def _write_lexemes(self, lexemes: Lexemes, change_seq: int, first_part: int) -> None:
         arrays = search_arrays(lexemes, first_part=first_part)
-        if arrays[0]:
-            await self._connection.execute(statement, change_seq, self._workspace_id, *arrays)
+        await self._connection.execute(self._sql.search, change_seq, self._workspace_id, *arrays)
 
     async def _require_head(self, change_seq: int | None) -> int:
         """The number that the head gave. Raises PostgresFault where it gave none."""
@@ -400,7 +363,7 @@ class _Delivery:
             for record in await self._connection.fetch(self._sql.raise_heads, others):
                 heads[str(record["id"])] = record["change_seq"]
         for kind in TABLES:
-            mine = _sorted_by_id(row for row in rows if row.kind is kind)
+            mine = sorted_by_id(row for row in rows if row.kind is kind)
             if not mine:
                 continue
             keys = [(row.kind, row.entity.id) for row in mine]
@@ -411,16 +374,31 @@ class _Delivery:
             owner_of = [owners[key] or self._workspace_id for key in keys]
             # An owner without a head was deleted by hand. No replica pulls its rows, so any number is correct.
             numbers = [heads.get(owner, change_seq) for owner in owner_of]
-            arguments: list[Any] = [*_write_arrays(kind, mine, versions), owner_of, numbers]
-            if TABLES[kind].mutable:
-                arguments.append(self._latest_time + ALLOWED_AHEAD)
-            written = await self._connection.fetch(self._sql.rewrite[kind], *arguments)
-            self._note_written(kind, written)
+            self._note_written(kind, await self._rewrite_rows(kind, mine, versions, owner_of, numbers))
             if any(key not in self._written for key in keys):
                 # Another workspace changed a shared row between the read and this write.
                 raise PostgresFault(
                     Fault(kind=FaultKind.CONTENDED, sentence="another machine changed a row at the same time")
                 )
+
+    async def _rewrite_rows(
+        self,
+        kind: EntityType,
+        rows: Sequence[ApplyRow],
+        versions: Sequence[int],
+        owners: Sequence[str],
+        numbers: Sequence[int],
+    ) -> Sequence[asyncpg.Record]:
+        arguments: list[Any] = [*write_arrays(kind, rows, versions), owners, numbers]
+        if TABLES[kind].mutable:
+            arguments.append(self._latest_stamp)
+        written: Sequence[asyncpg.Record] = await self._connection.fetch(self._sql.rewrite[kind], *arguments)
+        return written
+
+    @property
+    def _latest_stamp(self) -> datetime:
+        """The latest stamp that a row may have."""
+        return self._latest_time + ALLOWED_AHEAD
 
     def _conflict(self, row: ApplyRow, there: RemoteRow, decision: Decision) -> Conflict:
         local, remote = row.entity, there.entity
@@ -477,12 +455,13 @@ def _sound_version(record: Mapping[str, Any]) -> int:
     return version if 0 <= version <= MAX_NUMBER else 0
 
 
-def _sorted_by_id(rows: Any) -> list[ApplyRow]:
+def sorted_by_id(rows: Any) -> list[ApplyRow]:
     """Rows sorted by id, so that two batches that share rows wait for each other instead of deadlocking."""
     return sorted(rows, key=lambda row: row.entity.id)
 
 
-def _write_arrays(kind: EntityType, rows: Sequence[ApplyRow], versions: Sequence[int]) -> list[Sequence[Any]]:
+def write_arrays(kind: EntityType, rows: Sequence[ApplyRow], versions: Sequence[int]) -> list[Sequence[Any]]:
+    """One array for each stored column, and the new versions of mutable rows."""
     table = TABLES[kind]
     entities = [row.entity for row in rows]
     arrays: list[Sequence[Any]] = [column_values(column, entities) for column in stored_columns(table)]

@@ -1,9 +1,8 @@
 """The SQL of the apply protocol, generated once per schema from the entities' columns. Values are always parameters.
 
-There are two forms of the same statements. *Fused* combines head, ledger, all six tables and the search index in one
-statement, so a batch of any size takes three round trips; it is used on a plain server. *Stepwise* sends them one at a
-time; it is used with Citus, which plans each statement separately. Every statement takes arrays with one element per
-row, so its text is the same for one row or five hundred.
+One statement combines head, ledger, all six tables and the search index, so a batch of any size takes three round
+trips. It takes arrays with one element per row, so its text is the same for one row or five hundred.
+``apply_distributed`` has what is different where Citus distributes the tables.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,18 +25,11 @@ class ApplyStatements:
         self.schema = quoted_schema(schema)
         self._incoming = incoming
         self.head = self._head()
-        self.ledger = self._ledger(count(3), seq="$1::bigint", workspace="$2::uuid")
-        self.write = {
-            kind: self._write(table, count(3), seq="$1::bigint", workspace="$2::uuid", gated=False)
-            for kind, table in TABLES.items()
-        }
         self.rewrite = {kind: self._rewrite(table) for kind, table in TABLES.items()}
         self.read = {kind: self._read(table) for kind, table in TABLES.items()}
         self.pruned = f"SELECT session_id FROM {self.schema}.pruned_sessions WHERE session_id = ANY($1::uuid[])"  # noqa: S608
         self.fused = self._fused()
-        self.edited = {kind: self._edited(TABLES[kind], _numbered(edit_columns(TABLES[kind]), 1)) for kind in _TEXTS}
         self.search = self._search(count(3), seq="$1::bigint", workspace="$2::uuid")
-        self.search_as_given = self._search(count(3), seq="$1::bigint", workspace="$2::uuid", only_new=False)
         self.lexemes = (
             "SELECT session_id, tsvector_to_array(document) AS lexemes "  # noqa: S608
             f"FROM {self.schema}.session_search WHERE session_id = ANY($1::uuid[])"
@@ -112,23 +104,13 @@ class ApplyStatements:
             "ON CONFLICT (session_id, idempotency_key) DO NOTHING RETURNING idempotency_key"
         )
 
-    def _write(
-        self, table: Table, numbers: Iterator[int], *, seq: str, workspace: str, gated: bool, source: str = ""
-    ) -> str:
+    def _write(self, table: Table, numbers: Iterator[int], *, seq: str, workspace: str, source: str) -> str:
         """The first write of a batch: insert, or update if the row still has the version that the record is based on.
 
-        Takes one array per column, then the new versions of mutable rows, then (``gated``) the ledger keys.
+        Takes one array per column, then the new versions of mutable rows, then the ledger keys.
         """
-        insert = self._insert(table, numbers, seq=seq, workspace=workspace, gated=gated, source=source)
-        if not table.mutable:
-            return f"{insert} ON CONFLICT {_key(table)} DO NOTHING RETURNING id, 1::bigint AS sync_version"
-        # The stamp is part of the comparison: without it an older edit could replace a newer one.
-        # A row that another workspace owns is left to the second write, for its change_seq comes from that head.
-        return (
-            f"{insert} ON CONFLICT {_key(table)} DO UPDATE SET {_assignments(table)} "
-            "WHERE t.sync_version = EXCLUDED.sync_version - 1 AND t.updated_at <= EXCLUDED.updated_at "
-            "AND t.workspace_id = EXCLUDED.workspace_id RETURNING id, sync_version"
-        )
+        insert = self._insert(table, numbers, seq=seq, workspace=workspace, gated=True, source=source)
+        return f"{insert} {on_conflict_update(table)}"
 
     def _rewrite(self, table: Table) -> str:
         """The second write, of rows that won a conflict: takes the owner and its ``change_seq`` for each row.
@@ -138,14 +120,7 @@ class ApplyStatements:
         """
         numbers = count(1)
         insert = self._insert(table, numbers, seq="u.change_seq", workspace="u.owner", gated=False, with_owner=True)
-        if not table.mutable:
-            return f"{insert} ON CONFLICT {_key(table)} DO NOTHING RETURNING id, 1::bigint AS sync_version"
-        return (
-            f"{insert} ON CONFLICT {_key(table)} DO UPDATE SET {_assignments(table)} "
-            f"WHERE (t.sync_version < EXCLUDED.sync_version OR t.sync_version NOT BETWEEN 0 AND {MAX_NUMBER}) "
-            f"AND (t.updated_at <= EXCLUDED.updated_at OR t.updated_at > ${next(numbers)}::timestamptz) "
-            "RETURNING id, sync_version"
-        )
+        return f"{insert} {on_conflict_rewrite(table, next(numbers) if table.mutable else 0)}"
 
     def _insert(
         self,
@@ -195,16 +170,14 @@ class ApplyStatements:
         seq: str,
         workspace: str,
         source: str = "",
-        only_new: bool = True,
         where: str = "true",
     ) -> str:
-        """Adds lexemes to ``session_search``. Takes arrays of session ids, parts and joined lexemes.
+        """Adds lexemes to ``session_search``, without those that the session has already.
 
-        ``only_new`` leaves out those that the session has already; a distributed server cannot do that in one
-        statement.
+        Takes arrays of session ids, parts and joined lexemes.
         """
         arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in ("uuid", "integer", "text"))
-        given = f"array_to_tsvector(string_to_array(u.lexemes, E'\\x{ord(SEPARATOR):02x}'))"
+        given = document_of("u.lexemes")
         known = (
             "ARRAY(SELECT unnest(tsvector_to_array(d.document)) "  # noqa: S608
             f"FROM {self.schema}.session_search AS d WHERE d.session_id = u.session_id)"
@@ -214,22 +187,22 @@ class ApplyStatements:
             f"CROSS JOIN LATERAL (SELECT ts_delete({given}, {known}) AS document OFFSET 0) AS n "
             f"WHERE length(n.document) > 0 AND {where}"
         )
-        document, rest = ("n.document", chosen) if only_new else (given, f"WHERE {where}")
         return (
             f"INSERT INTO {self.schema}.session_search (session_id, workspace_id, change_seq, part, document) "  # noqa: S608
-            f"SELECT u.session_id, {workspace}, {seq}, u.part, {document} "
-            f"FROM {source}unnest({arrays}) AS u (session_id, part, lexemes) {rest}"
+            f"SELECT u.session_id, {workspace}, {seq}, u.part, n.document "
+            f"FROM {source}unnest({arrays}) AS u (session_id, part, lexemes) {chosen}"
         )
 
     def _edited(self, table: Table, numbers: Mapping[str, int]) -> str:
         """Selects the sessions of rows whose new version lacks some text of the old one.
 
-        ``numbers`` are those of the parameters, an array each, by column; those of ``edit_columns`` at least.
+        ``numbers`` are those of the parameters, an array each, by column; those of the texts and ids at least.
         """
         types = {column.name: PG_TYPES[column.kind] for column in table.columns}
-        names = [*(column.name for column in edit_columns(table)), "sync_version"]
+        wanted = {"id", "session_id", *TEXTS[table.kind]}
+        names = [*(column.name for column in stored_columns(table) if column.name in wanted), "sync_version"]
         arrays = ", ".join(f"${numbers[name]}::{types[name]}[]" for name in names)
-        gone = " OR ".join(_gone(name, types[name]) for name in _TEXTS[table.kind])
+        gone = " OR ".join(_gone(name, types[name]) for name in TEXTS[table.kind])
         same = "t.id = u.id" if table.kind is EntityType.SESSION else "t.session_id = u.session_id AND t.id = u.id"
         # OFFSET 0: one look-up by key for each row, whatever the planner knows of the table.
         return (
@@ -268,13 +241,11 @@ class ApplyStatements:
             "SELECT 'ledger', NULL, NULL, idempotency_key FROM ledger",
         ]
         for kind, table in TABLES.items():
-            if kind in _TEXTS:
+            if kind in TEXTS:
                 first = next(numbers)
                 numbers = count(first)
                 edits.append(self._edited(table, _numbered(stored_columns(table), first)))
-            write = self._write(
-                table, numbers, seq="head.change_seq", workspace="$1::uuid", gated=True, source="head, "
-            )
+            write = self._write(table, numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ")
             parts.append(f"{table.name}_written AS ({write})")
             results.append(f"SELECT '{kind.value}', id, sync_version, NULL FROM {table.name}_written")  # noqa: S608
         search = self._search(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ", where=stays)
@@ -285,19 +256,13 @@ class ApplyStatements:
         return f"WITH {', '.join(parts)} {' UNION ALL '.join(results)}"
 
 
-_TEXTS = {
+TEXTS = {
     EntityType.SESSION: ("task_description", "metadata"),
     EntityType.SESSION_TASK: ("title", "description", "metadata"),
     EntityType.STEP: ("name", "description"),
     EntityType.TOOL_CALL: ("tool_name", "parameters", "result", "error_message"),
 }
 """The columns with searched text that an update may change."""
-
-
-def edit_columns(table: Table) -> list[Column]:
-    """The columns whose arrays tell what an update took out of a row; the new versions follow them."""
-    wanted = {"id", "session_id", *_TEXTS[table.kind]}
-    return [column for column in stored_columns(table) if column.name in wanted]
 
 
 def _numbered(columns: Sequence[Column], first: int) -> dict[str, int]:
@@ -319,6 +284,38 @@ def _gone(name: str, type_: str) -> str:
     return f"({changed} AND ({held}) IS NOT TRUE)"
 
 
+def on_conflict_update(table: Table) -> str:
+    """What the first write of a batch does with a row that is there: ids and versions of what was written are returned.
+
+    The stamp is part of the comparison: without it an older edit could replace a newer one. A row that another
+    workspace owns is left to the second write, for its ``change_seq`` comes from that head.
+    """
+    if not table.mutable:
+        return f"ON CONFLICT {_key(table)} DO NOTHING RETURNING id, 1::bigint AS sync_version"
+    return (
+        f"ON CONFLICT {_key(table)} DO UPDATE SET {_assignments(table)} "
+        "WHERE t.sync_version = EXCLUDED.sync_version - 1 AND t.updated_at <= EXCLUDED.updated_at "
+        "AND t.workspace_id = EXCLUDED.workspace_id RETURNING id, sync_version"
+    )
+
+
+def on_conflict_rewrite(table: Table, latest: int) -> str:
+    """The same for the second write; ``latest`` is the number of the parameter with the latest stamp of a row."""
+    if not table.mutable:
+        return f"ON CONFLICT {_key(table)} DO NOTHING RETURNING id, 1::bigint AS sync_version"
+    return (
+        f"ON CONFLICT {_key(table)} DO UPDATE SET {_assignments(table)} "
+        f"WHERE (t.sync_version < EXCLUDED.sync_version OR t.sync_version NOT BETWEEN 0 AND {MAX_NUMBER}) "
+        f"AND (t.updated_at <= EXCLUDED.updated_at OR t.updated_at > ${latest}::timestamptz) "
+        "RETURNING id, sync_version"
+    )
+
+
+def document_of(lexemes: str) -> str:
+    """The expression of the document that joined lexemes make."""
+    return f"array_to_tsvector(string_to_array({lexemes}, E'\\x{ord(SEPARATOR):02x}'))"
+
+
 def _key(table: Table) -> str:
     return "(id)" if table.kind is EntityType.SESSION else "(session_id, id)"
 
@@ -327,4 +324,4 @@ def _assignments(table: Table) -> str:
     fixed = {"id", "session_id", "workspace_id"}
     names = [f'"{column.name}"' for column in stored_columns(table) if column.name not in fixed]
     names += ["sync_version", "change_seq"]
-    return ", ".join(f"{name} = EXCLUDED.{name}" for name in names) + ", synced_at = now()"
+    return ", ".join(f"{name} = EXCLUDED.{name}" for name in names) + ", synced_at = EXCLUDED.synced_at"

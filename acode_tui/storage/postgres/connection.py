@@ -16,7 +16,7 @@ import asyncpg
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
-from acode_tui.storage.postgres.citus import has_citus
+from acode_tui.storage.postgres.citus import is_distributed
 from acode_tui.storage.postgres.errors import (
     DRIVER_ERRORS,
     ended_by_server,
@@ -307,10 +307,10 @@ class ReadPool:
             self._connections.learn_from(getattr(error, "sqlstate", None))
             raise translate(PostgresFault(self._connections.fault_of(error))) from None
 
-    async def is_distributed(self, connection: Connection) -> bool:
-        """Whether the server has Citus, asked once over a connection of this pool."""
+    async def is_distributed(self, connection: Connection, schema: str) -> bool:
+        """Whether the tables of this schema are distributed, asked once over a connection of this pool."""
         if self._distributed is None:
-            self._distributed = await has_citus(connection)
+            self._distributed = await is_distributed(connection, schema)
         return self._distributed
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from acode_tui.domain.schema import version_key
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import AppliedMigration, TierMigrations
-from acode_tui.storage.postgres.citus import distribute_tables
+from acode_tui.storage.postgres.citus import distribute_tables, is_distributed
 from acode_tui.storage.postgres.identifiers import Connection, quoted_schema
 from acode_tui.storage.postgres.provisioning import HISTORY_TABLE, PROVISION_HINT
 
@@ -159,7 +159,12 @@ async def _apply_next(
         await connection.execute(HISTORY_TABLE.format(schema=name))
         await connection.fetchval("SELECT set_config('search_path', $1, true)", name)
         try:
-            await connection.execute(migration.sql)
+            if await is_distributed(connection, schema):
+                # Citus takes one statement at a time.
+                for statement in runner.statements_of(migration):
+                    await connection.execute(statement)
+            else:
+                await connection.execute(migration.sql)
         except asyncpg.InsufficientPrivilegeError:
             raise
         except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as error:
@@ -172,7 +177,7 @@ async def _apply_next(
                 f"PostgreSQL migration {migration.version} ({migration.description}) failed with "
                 f"SQLSTATE {error.sqlstate}: {error.args[0] if error.args else type(error).__name__}"
             ) from error
-        if distribute:
+        if distribute and len(pending) == 1:  # now all tables exist
             await distribute_tables(connection, schema)
         row = AppliedMigration(
             version=migration.version,

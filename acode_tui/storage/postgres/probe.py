@@ -7,7 +7,7 @@ from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import SchemaMismatchError
 from acode_tui.storage.delivery_protocol import PostgresFault, TargetFacts
 from acode_tui.storage.postgres import migrate
-from acode_tui.storage.postgres.citus import has_citus
+from acode_tui.storage.postgres.citus import is_distributed
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory, deadline
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, translate_to_fault
 from acode_tui.storage.postgres.identifiers import Connection
@@ -46,7 +46,8 @@ async def probe(connections: PostgresConnectionFactory, *, schema: str, wall: Wa
     try:
         with deadline(connection, connections.command_timeout):
             async with pinned(connection, pooled=connections.is_pooled):
-                facts = await read_facts(connection, schema=schema, wall=wall, distributed=await has_citus(connection))
+                distributed = await is_distributed(connection, schema)
+                facts = await read_facts(connection, schema=schema, wall=wall, distributed=distributed)
             await connection.close()
             return facts
     except (*DRIVER_ERRORS, SchemaMismatchError) as error:

@@ -5,10 +5,12 @@ their history rows, so the program finds the schema at its own version and appli
 an upgrade of the program or to change who may write what. Importable without the driver.
 """
 
+from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import Migration
+from acode_tui.storage.postgres.citus import distribution_sql
 from acode_tui.storage.postgres.identifiers import dollar_quoted, quoted_role, quoted_schema, quoted_text
 from acode_tui.storage.postgres.row_security import prune_policies_sql, row_security_sql, shared_sql
 
@@ -30,15 +32,26 @@ _RETENTION = ("pruned_sessions", "prunes")
 
 
 def provisioning_sql(
-    schema: str = "public", role: str | None = None, *, shared: bool = False, prune_role: str | None = None
+    schema: str = "public",
+    role: str | None = None,
+    *,
+    shared: bool = False,
+    prune_role: str | None = None,
+    distribute: bool = False,
 ) -> str:
     """DDL, history rows, grants and row-level security as one script.
 
     ``role`` must exist; without it the grants are printed as comments. They are CONNECT, USAGE and SELECT, INSERT into
     every table but the history, and UPDATE of mutable tables. ``shared`` leaves row-level security out, and switches it
     off where it is on. ``prune_role`` must exist too: it may read and delete every row, note what it deleted, and write
-    nothing else. Raises ConfigError if PostgreSQL cannot have a role of this name.
+    nothing else. ``distribute``: Citus distributes the tables, which are ``shared`` then and not pruned by a role.
+    Raises ConfigError if PostgreSQL cannot have a role of this name, or Citus not what is asked for.
     """
+    if distribute and (not shared or prune_role is not None):
+        raise ConfigError(
+            "Citus has neither row-level security with subqueries nor rights to columns",
+            hint="with `persistence.postgres.distribute` use --shared and no --prune-role; see docs/postgres.md",
+        )
     name = quoted_schema(schema)
     lines = [
         "-- Tables of acode-tui. Run the whole script as the owner of the database. It may be run again.",
@@ -51,6 +64,12 @@ def provisioning_sql(
     ]
     for migration in runner.packaged("postgres"):
         lines += ["", f"-- {migration.version}: {migration.description}", _applied_once(name, migration)]
+    if distribute:
+        lines += [
+            "",
+            "-- The tables are distributed by session, by the extension citus.",
+        ]
+        lines += [f"{statement};" for statement in distribution_sql(schema)]
     lines += ["", "-- Privileges of the role that acode-tui logs in as, or that its members' logins are granted."]
     lines += [grant if role is not None else f"-- {grant}" for grant in _grants(schema, role, shared)]
     if shared:

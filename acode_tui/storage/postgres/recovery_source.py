@@ -64,19 +64,25 @@ class RecoverySource:
     async def _select_workspaces(self, condition: str, limit: int, *values: object) -> tuple[TeamWorkspace, ...]:
         async with self._pool.connection() as connection:
             rows = await connection.fetch(
-                "SELECT w.id, w.user_name, w.host, w.last_seen_at, "  # noqa: S608
-                f"(SELECT count(*) FROM {self._name}.sessions AS s WHERE s.workspace_id = w.id) AS sessions "
-                f"FROM {self._name}.workspaces AS w WHERE {condition} ORDER BY w.last_seen_at DESC, w.id LIMIT $1",
+                f"SELECT w.id, w.user_name, w.host, w.last_seen_at FROM {self._name}.workspaces AS w "  # noqa: S608
+                f"WHERE {condition} ORDER BY w.last_seen_at DESC, w.id LIMIT $1",
                 limit,
                 *values,
             )
+            # A statement of its own: Citus cannot join the two where they are distributed.
+            counted = await connection.fetch(
+                f"SELECT workspace_id, count(*) FROM {self._name}.sessions "  # noqa: S608
+                "WHERE workspace_id = ANY($1::uuid[]) GROUP BY workspace_id",
+                [row["id"] for row in rows],
+            )
+        sessions = {row["workspace_id"]: row["count"] for row in counted}
         return tuple(
             TeamWorkspace(
                 id=str(row["id"]),
                 user=row["user_name"],
                 host=row["host"],
                 last_seen_at=row["last_seen_at"],
-                sessions=row["sessions"],
+                sessions=sessions.get(row["id"], 0),
             )
             for row in rows
         )

@@ -50,7 +50,7 @@ class PostgresRetention:
         """
         async with self._pool.connection() as connection:
             await check_schema(connection, self._schema)
-            if await self._pool.is_distributed(connection):
+            if await self._pool.is_distributed(connection, self._schema):
                 raise SyncError(
                     "the team's tables are distributed, and blocks of a distributed ledger cannot be named",
                     hint="delete old rows of sync_inbox with SQL; see docs/operating-postgres.md",

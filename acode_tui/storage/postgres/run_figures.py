@@ -107,7 +107,7 @@ class PostgresRunFigures:
             await check_schema(connection, self._schema_name)
             async with without_scans(connection):
                 few = await find_few(connection, self._schema, asked)
-                near = not await self._pool.is_distributed(connection)
+                near = not await self._pool.is_distributed(connection, self._schema_name)
                 candidates = SessionCandidates(connection, self._schema, asked, few, near=near)
                 matcher = Matcher(connection, self._schema, asked)
                 async for sessions in _groups(candidates, MOST_RUNS if matcher.reads_runs else _GROUP):

@@ -95,17 +95,25 @@ class PostgresRunStateReader:
         """One keyset page, newest first. Raises ValidationError for a bad limit or cursor."""
         given = require_filter(filter)
         async with self._open() as connection:
-            near = not await self._pool.is_distributed(connection)
             return await session_pages.read_page(
-                connection, self._schema, given, self._query(given), limit=limit, after=after, before=before, near=near
+                connection,
+                self._schema,
+                given,
+                self._query(given),
+                limit=limit,
+                after=after,
+                before=before,
+                distributed=await self._pool.is_distributed(connection, self._schema_name),
             )
 
     async def count(self, filter: SessionFilter | None = None) -> int:
         """The exact number of sessions that match."""
         given = require_filter(filter)
         async with self._open() as connection:
-            near = not await self._pool.is_distributed(connection)
-            return await session_pages.count(connection, self._schema, given, self._query(given), near=near)
+            distributed = await self._pool.is_distributed(connection, self._schema_name)
+            return await session_pages.count(
+                connection, self._schema, given, self._query(given), distributed=distributed
+            )
 
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
         """The number of sessions by state, regardless of the filter's states; None where that is not cheap."""

@@ -113,7 +113,7 @@ class PostgresRunSearch:
     async def _candidates(self, connection: Connection, request: SearchRequest) -> AsyncIterator[list[Session]]:
         """The sessions that may match, newest first, from the one of the request's position on, in groups."""
         few = await find_few(connection, self._schema, request.query)
-        near = not await self._pool.is_distributed(connection)
+        near = not await self._pool.is_distributed(connection, self._schema_name)
         candidates = SessionCandidates(connection, self._schema, request.query, few, near=near)
         position, comparison, size = request.after, "<=", FIRST_RUNS
         while True:

@@ -92,21 +92,26 @@ class _Range:
         direction = "DESC" if newest_first else "ASC"
         self._by = f"s.{self.stamp} {direction}, s.id {direction}"
 
-    def page(self, select: SessionSelect, schema: str, size: int) -> str:
-        """The statement for the next ``size`` sessions with their counts."""
+    def page(self, select: SessionSelect, schema: str, size: int, *, distributed: bool) -> str:
+        """The statement for the next ``size`` sessions with their counts; only their ids where they are distributed."""
+        page, order = self._page(select, size)
+        if distributed:
+            return f"SELECT s.id FROM ({page}) AS s ORDER BY {order}"  # noqa: S608
+        return f"WITH page AS MATERIALIZED ({page}) {_with_counts('page AS s', schema)} ORDER BY {order}"
+
+    def _page(self, select: SessionSelect, size: int) -> tuple[str, str]:
+        """The next ``size`` sessions, and their order."""
         limit = select.parameter(size)
         if self.given.sort != "state":
             beyond = [] if self._place is None else [self._beyond(select, self._place)]
-            page = select.rows([*self.conditions(select), *beyond], order=self._by, limit=limit)
-            return _with_counts(page, schema, self._by)
+            return select.rows([*self.conditions(select), *beyond], order=self._by, limit=limit), self._by
         # Each state is a range of one index: merge the first rows of every range.
         branches = [
             f"({select.rows([*self.conditions(select), *own], order=self._by, limit=limit, also=f', {rank} AS rank')})"
             for rank, own in self._by_state(select)
         ]
         order = f"s.rank {'ASC' if self._newest_first else 'DESC'}, {self._by}"
-        page = f"SELECT s.* FROM ({' UNION ALL '.join(branches)}) AS s ORDER BY {order} LIMIT {limit}"  # noqa: S608
-        return _with_counts(page, schema, order)
+        return f"SELECT s.* FROM ({' UNION ALL '.join(branches)}) AS s ORDER BY {order} LIMIT {limit}", order  # noqa: S608
 
     def conditions(self, select: SessionSelect) -> list[str]:
         """The conditions of the filter, without its text."""
@@ -145,9 +150,9 @@ class _Range:
             yield rank, own
 
 
-def _with_counts(page: str, schema: str, order: str) -> str:
+def _with_counts(sessions: str, schema: str) -> str:
+    """Select the sessions of a FROM clause, as ``s``, with the counts of what they hold."""
     return f"""
-        WITH page AS MATERIALIZED ({page})
         SELECT {select_list(_SESSIONS, "s")},
             (SELECT count(*) FROM {schema}.session_tasks AS t WHERE t.session_id = s.id) AS task_count,
             (SELECT count(*) FROM {schema}.session_tasks AS t
@@ -159,12 +164,12 @@ def _with_counts(page: str, schema: str, order: str) -> str:
             (SELECT e.reason FROM {schema}.session_events AS e WHERE e.session_id = s.id
              ORDER BY e.timestamp DESC, e.id DESC LIMIT 1) AS last_reason,
             t.tool_name AS current_tool, t.created_at AS current_tool_at
-        FROM page AS s LEFT JOIN LATERAL (
+        FROM {sessions} LEFT JOIN LATERAL (
             SELECT c.tool_name, {select_column(_CALL_BEGAN, "c")} FROM {schema}.tool_calls AS c
             WHERE c.session_id = s.id AND c.state IN ('Pending', 'Executing')
             AND s.state IN ('Planning', 'Executing', 'AwaitingApproval')
             ORDER BY c.created_at DESC, c.id DESC LIMIT 1
-        ) AS t ON true ORDER BY {order}
+        ) AS t ON true
     """  # noqa: S608
 
 
@@ -213,9 +218,9 @@ async def read_page(
     limit: int,
     after: str | None,
     before: str | None,
-    near: bool = True,
+    distributed: bool = False,
 ) -> SessionPage:
-    """One page; ``search`` is the filter's text, ``near`` see ``SessionCandidates``. Raises ValidationError.
+    """One page; ``search`` is the filter's text. Raises ValidationError.
 
     Where the sessions of a phrase are far between, a page may be shorter than its limit and still have a cursor.
     """
@@ -224,11 +229,11 @@ async def read_page(
         if cursor is not None:
             _require_position(given, cursor)
     if search.is_empty:
-        read = _Reading(connection, schema, given, search)
+        read = _Reading(connection, schema, given, search, distributed=distributed)
         return await _page(read, given, limit=limit, after=after, before=before)
     async with without_scans(connection):
         few = await find_few(connection, schema, search)
-        read = _Reading(connection, schema, given, search, few, near=near)
+        read = _Reading(connection, schema, given, search, few, distributed=distributed)
         return await _page(read, given, limit=limit, after=after, before=before)
 
 
@@ -270,13 +275,14 @@ class _Reading:
         search: Query,
         few: tuple[str, ...] = (),
         *,
-        near: bool = True,
+        distributed: bool = False,
     ) -> None:
+        self._distributed = distributed
         self._connection = connection
         self._schema = schema
         self._given = given
         self._search = search
-        self._candidates = SessionCandidates(connection, schema, search, few, near=near)
+        self._candidates = SessionCandidates(connection, schema, search, few, near=not distributed)
         self._matcher = Matcher(connection, schema, search)
         self._edited: bool | None = None
 
@@ -300,14 +306,24 @@ class _Reading:
         size = min(wanted, MOST_RUNS) if self._matcher.reads_runs else wanted
         while True:
             part = _Range(self._given, cursor, newest_first=newest_first, edited=edited)
-            make = partial(part.page, schema=self._schema, size=size)
-            rows = [_summary(row) for row in await self._candidates.fetch(make, size)]
+            make = partial(part.page, schema=self._schema, size=size, distributed=self._distributed)
+            rows = [_summary(row) for row in await self._with_counts(await self._candidates.fetch(make, size))]
             matching = await self._matcher.matching(rows)
             ended = len(rows) < size
             yield rows, [session for session in rows if session.id in matching], ended
             if ended:
                 return
             cursor, size = cursor_of(self._given.sort, rows[-1]), max(size, MOST_RUNS)
+
+    async def _with_counts(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The rows of a page. Citus counts for rows of a distributed table, not for those of a page of it."""
+        if not self._distributed:
+            return rows
+        ids = [row["id"] for row in rows]
+        sessions = _with_counts(f"{self._schema}.sessions AS s", self._schema)
+        counted = await self._connection.fetch(f"{sessions} WHERE s.id = ANY($1::uuid[])", ids)
+        by_id = {row["id"]: row for row in counted}
+        return [by_id[each] for each in ids if each in by_id]
 
     async def cheap_total(self, whole: _Part | None) -> int | None:
         """The number of sessions that match; None where counting would not be cheap. ``whole``: all, if it is known."""
@@ -365,10 +381,12 @@ class _Reading:
         return int(await self._connection.fetchval(sql, *select.values))
 
 
-async def count(connection: Connection, schema: str, given: SessionFilter, search: Query, *, near: bool = True) -> int:
+async def count(
+    connection: Connection, schema: str, given: SessionFilter, search: Query, *, distributed: bool = False
+) -> int:
     """The number of sessions that match."""
     if search.is_empty:
-        return await _Reading(connection, schema, given, search).count()
+        return await _Reading(connection, schema, given, search, distributed=distributed).count()
     async with without_scans(connection):
         few = await find_few(connection, schema, search)
-        return await _Reading(connection, schema, given, search, few, near=near).count()
+        return await _Reading(connection, schema, given, search, few, distributed=distributed).count()

@@ -35,8 +35,9 @@ from acode_tui.storage.delivery_protocol import (
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.postgres import migrate
 from acode_tui.storage.postgres.apply_batch import deliver
+from acode_tui.storage.postgres.apply_distributed import DistributedDelivery
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
-from acode_tui.storage.postgres.citus import has_citus
+from acode_tui.storage.postgres.citus import is_distributed
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory, deadline
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, foreign_workspace, translate_to_fault
 from acode_tui.storage.postgres.identifiers import is_uuid, quoted_schema
@@ -127,7 +128,10 @@ class PostgresSyncTarget:
     async def migrate(self, *, distribute: bool = False, dry_run: bool = False) -> TierMigrations:
         """Migrate the schema; see ``migrate.migrate``. Raises PostgresFault and MigrationError."""
         async with self._open(own_transactions=True) as connection:
-            return await migrate.migrate(connection, schema=self.schema, distribute=distribute, dry_run=dry_run)
+            self._distributed = None  # asked again by the next connection
+            migrated = await migrate.migrate(connection, schema=self.schema, distribute=distribute, dry_run=dry_run)
+            self._distributed = await is_distributed(connection, self.schema)
+            return migrated
 
     async def register_workspace(self, workspace_id: str, *, user: str, host: str, version: str) -> Head:
         """Register the workspace, or update when it was last seen. Returns its head.
@@ -143,7 +147,7 @@ class PostgresSyncTarget:
                     row = await connection.fetchrow(
                         f"INSERT INTO {quoted_schema(self.schema)}.workspaces AS w (id, user_name, host, version) "  # noqa: S608
                         "VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET user_name = EXCLUDED.user_name, "
-                        "host = EXCLUDED.host, version = EXCLUDED.version, last_seen_at = now(), "
+                        "host = EXCLUDED.host, version = EXCLUDED.version, last_seen_at = EXCLUDED.last_seen_at, "
                         "owner = coalesce(w.owner, EXCLUDED.owner) RETURNING change_seq, incarnation",
                         workspace_id,
                         user,
@@ -210,7 +214,7 @@ class PostgresSyncTarget:
                 rules=self._rules,
                 incoming=self._incoming,
                 now=self._wall(),
-                fused=not self._distributed,
+                delivery_type=DistributedDelivery if self._distributed else None,
                 idle_timeout=self._connections.command_timeout,
                 only_as_based=only_as_based,
                 indexed=indexed,
@@ -277,7 +281,7 @@ class PostgresSyncTarget:
                 if self._distributed is None:
                     with deadline(connection, self._connections.command_timeout):
                         async with pinned(connection, pooled=self._connections.is_pooled):
-                            self._distributed = await has_citus(connection)
+                            self._distributed = await is_distributed(connection, self.schema)
             is_open = True
             is_pooled = self._connections.is_pooled and not (for_batch or own_transactions)
             with deadline(connection, self._connections.command_timeout):

@@ -58,7 +58,7 @@ class Machine:
         return await self.target.apply(self.workspace_id, batch, incarnation=self.head.incarnation, **options)
 
 
-@pytest.fixture(params=["fused", "stepwise"])
+@pytest.fixture(params=["plain", "distributed"])
 def shape(request: pytest.FixtureRequest) -> str:
     """Both forms of the statements: the second is for a distributed server."""
     return str(request.param)
@@ -80,7 +80,7 @@ async def colleague(pg_database: Database, shape: str) -> AsyncIterator[Machine]
 async def _machine(database: Database, workspace_id: str, shape: str) -> AsyncIterator[Machine]:
     target = PostgresSyncTarget(target_of(database), ConflictResolver())
     head = await target.register_workspace(workspace_id, user="ada", host="laptop", version="0.1.0")
-    target._distributed = shape == "stepwise"
+    target._distributed = shape == "distributed"
     yield Machine(target, workspace_id, head)
     await target.close()
 

@@ -137,7 +137,7 @@ async def test_the_second_write_does_not_replace_a_newer_row(
     connection = await pg_database.connect()
     try:
         statement = ApplyStatements("public", IncomingRules(limits=Limits(), wall=system_clock)).rewrite[row.kind]
-        arrays = apply_batch._write_arrays(row.kind, [row], [version])
+        arrays = apply_batch.write_arrays(row.kind, [row], [version])
         assert await connection.fetch(statement, *arrays, [WORKSPACE], [3], LAST_DAY) == []
     finally:
         await connection.close()

@@ -37,7 +37,7 @@ class Member:
 
     async def register(self, workspace_id: str) -> Machine:
         head = await self.target.register_workspace(workspace_id, user=self.login, host="laptop", version="1")
-        self.target._distributed = self._shape == "stepwise"
+        self.target._distributed = self._shape == "distributed"
         return Machine(self.target, workspace_id, head)
 
     async def execute(self, statement: str, *values: Any) -> str:
@@ -55,13 +55,13 @@ class Member:
             await self.execute(statement, *values)
 
 
-BOTH_SHAPES = pytest.mark.parametrize("shape", ["fused", "stepwise"])
+BOTH_SHAPES = pytest.mark.parametrize("shape", ["plain", "distributed"])
 """For what the program sends; plain SQL has no shape."""
 
 
 @pytest.fixture
 def shape() -> str:
-    return "fused"
+    return "plain"
 
 
 @pytest.fixture

@@ -1,0 +1,175 @@
+"""The apply protocol where Citus distributes the tables by session: the same steps, with other statements.
+
+Citus plans each statement by itself. An insert that selects from arrays is computed on the coordinator and sent to
+every node; rows of ``VALUES`` go to the shards of their sessions, so what is written of one session is one task. A
+statement cannot compare rows of the tables with arrays either, so that is done here.
+
+The number of statements grows with the logarithm of the number of rows, because their texts have to stay few: each has
+a power of two of rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import asyncpg
+
+from acode_tui.domain.entities import Entity
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.delivery_protocol import ApplyRow
+from acode_tui.storage.postgres.apply_batch import Delivery, sorted_by_id, write_arrays
+from acode_tui.storage.postgres.apply_sql import TEXTS, document_of, on_conflict_rewrite, on_conflict_update
+from acode_tui.storage.postgres.batch_lexemes import Lexemes, search_arrays
+from acode_tui.storage.postgres.rows import PG_TYPES, stored_columns
+
+_MOST_ROWS = 256
+"""Rows of a statement: 256 tool calls have 4,096 parameters, and PostgreSQL takes 65,535."""
+_LEDGER = {"session_id": "uuid", "idempotency_key": "text", "payload_sha256": "bytea", "workspace_id": "uuid"}
+_SEARCH = {"session_id": "uuid", "part": "integer", "document": "text", "workspace_id": "uuid"}
+_KNOWN_KEY = "ON CONFLICT (session_id, idempotency_key) DO NOTHING RETURNING idempotency_key"
+
+
+class DistributedDelivery(Delivery):
+    """The state of one delivery to tables that are distributed."""
+
+    async def write(self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int) -> int:
+        """Head, ledger, first writes and search index, a few statements each. Returns the batch's ``change_seq``."""
+        change_seq = await self._require_head(
+            await self._connection.fetchval(self._sql.head, self._workspace_id, incarnation, known_seq)
+        )
+        pruned = await self._find_pruned(batch)
+        batch = [row for row in batch if row.session_id not in pruned]
+        lexemes = {session_id: words for session_id, words in lexemes.items() if session_id not in pruned}
+        types = {**_LEDGER, "change_seq": "bigint"}
+        added = await self._insert(
+            "sync_inbox", types, self._with_head(self._ledger_arrays(batch), change_seq), _KNOWN_KEY
+        )
+        self._new_keys = {row["idempotency_key"] for row in added}
+        await self._find_edited([row for row in batch if row.base > 0])
+        for kind in TABLES:
+            rows = sorted_by_id(row for row in batch if row.kind is kind and row.idempotency_key in self._new_keys)
+            if rows:
+                versions = [row.base + 1 for row in rows]
+                owners, numbers = [self._workspace_id] * len(rows), [change_seq] * len(rows)
+                written = await self._write_rows(
+                    kind, rows, versions, owners, numbers, on_conflict_update(TABLES[kind])
+                )
+                self._note_written(kind, written)
+        await self._add_lexemes(lexemes, change_seq)
+        return change_seq
+
+    async def _rewrite_rows(
+        self,
+        kind: EntityType,
+        rows: Sequence[ApplyRow],
+        versions: Sequence[int],
+        owners: Sequence[str],
+        numbers: Sequence[int],
+    ) -> Sequence[asyncpg.Record]:
+        first = [self._latest_stamp] if TABLES[kind].mutable else []
+        conflict = on_conflict_rewrite(TABLES[kind], 1)
+        return await self._write_rows(kind, rows, versions, owners, numbers, conflict, first)
+
+    async def _write_rows(
+        self,
+        kind: EntityType,
+        rows: Sequence[ApplyRow],
+        versions: Sequence[int],
+        owners: Sequence[str],
+        numbers: Sequence[int],
+        conflict: str,
+        first: Sequence[Any] = (),
+    ) -> list[asyncpg.Record]:
+        table = TABLES[kind]
+        types = {column.name: PG_TYPES[column.kind] for column in stored_columns(table)}
+        if table.mutable:
+            types["sync_version"] = "bigint"
+        columns = dict(zip(types, write_arrays(kind, rows, versions), strict=True))
+        # A session's row has a workspace of its own; that of the others is added.
+        types |= {"workspace_id": "uuid", "change_seq": "bigint"}
+        columns |= {"workspace_id": owners, "change_seq": numbers}
+        return await self._insert(table.name, types, list(columns.values()), conflict, first)
+
+    async def _find_edited(self, updates: Sequence[ApplyRow]) -> None:
+        """Note the sessions of rows whose new version lacks some text of the one that is there."""
+        there = await self._read_remote(updates)
+        for row in updates:
+            old = there.get((row.kind, row.entity.id))
+            if old is not None and (old.entity is None or _lacks_text(row.entity, old.entity, row.kind)):
+                self._edited.add(row.session_id)
+
+    async def _write_lexemes(self, lexemes: Lexemes, change_seq: int, first_part: int) -> None:
+        for row in await self._connection.fetch(self._sql.lexemes, list(lexemes)):
+            known = lexemes[str(row["session_id"])]
+            for lexeme in row["lexemes"]:
+                known.pop(lexeme, None)
+        arrays = search_arrays(lexemes, first_part=first_part)
+        types = {**_SEARCH, "change_seq": "bigint"}
+        await self._insert("session_search", types, self._with_head(arrays, change_seq), "")
+
+    def _with_head(self, arrays: Sequence[Sequence[Any]], change_seq: int) -> list[Sequence[Any]]:
+        rows = len(arrays[0])
+        return [*arrays, [self._workspace_id] * rows, [change_seq] * rows]
+
+    async def _insert(
+        self,
+        table: str,
+        types: dict[str, str],
+        columns: Sequence[Sequence[Any]],
+        conflict: str,
+        first: Sequence[Any] = (),
+    ) -> list[asyncpg.Record]:
+        """Insert rows, given as columns. ``first`` are the values of the parameters that ``conflict`` names."""
+        returned: list[asyncpg.Record] = []
+        rows = list(zip(*columns, strict=True))
+        for start, size in _groups(len(rows)):
+            statement = _values(f"{self._sql.schema}.{table}", tuple(types.items()), size, len(first))
+            values = [value for row in rows[start : start + size] for value in row]
+            returned += await self._connection.fetch(f"{statement} {conflict}", *first, *values)
+        return returned
+
+
+def _groups(rows: int) -> Iterator[tuple[int, int]]:
+    """Start and size of each group of rows; a size is a power of two."""
+    start = 0
+    while start < rows:
+        size = min(1 << ((rows - start).bit_length() - 1), _MOST_ROWS)
+        yield start, size
+        start += size
+
+
+@lru_cache(maxsize=256)
+def _values(table: str, types: tuple[tuple[str, str], ...], rows: int, before: int) -> str:
+    """An insert of so many rows; the numbers of their parameters begin after ``before``."""
+    names = ", ".join(f'"{name}"' for name, _ in types)
+    number = before
+    made = []
+    for _ in range(rows):
+        values = []
+        for name, type_ in types:
+            number += 1
+            value = f"${number}::{type_}"
+            values.append(document_of(value) if name == "document" else value)
+        made.append(f"({', '.join(values)})")
+    return f"INSERT INTO {table} AS t ({names}) VALUES {', '.join(made)}"  # noqa: S608
+
+
+def _lacks_text(new: Entity, old: Entity, kind: EntityType) -> bool:
+    """Whether a row's new version lacks a text of the old one. Metadata grows while a run goes on."""
+    for name in TEXTS.get(kind, ()):
+        before, after = getattr(old, name), getattr(new, name)
+        if before is None or before == after:
+            continue
+        if name != "metadata" or not _strings_in(before) <= _strings_in(after):
+            return True
+    return False
+
+
+def _strings_in(value: Any) -> set[str]:
+    """Every string in a JSON value, keys included."""
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, dict):
+        return set(value).union(*(_strings_in(each) for each in value.values()))
+    return set().union(*(_strings_in(each) for each in value)) if isinstance(value, list) else set()
