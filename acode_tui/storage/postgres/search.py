@@ -79,7 +79,7 @@ class PostgresRunSearch:
             await check_schema(connection, self._schema_name)
             async with without_scans(connection):
                 few = await find_few(connection, self._schema, request.query)
-                near = not await self._pool.is_distributed(connection)
+                near = not await self._pool.is_distributed(connection, self._schema_name)
                 candidates = SessionCandidates(connection, self._schema, request.query, few, near=near)
                 rows = await candidates.fetch(partial(_select_ids, ids=ids), len(ids))
                 sessions = [Session(**entity_values(_SESSIONS.columns, row)) for row in rows]
