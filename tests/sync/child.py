@@ -92,7 +92,7 @@ def before_the_claim_commits(count: int) -> None:
 STEPS: dict[str, Callable[[int], None]] = {
     "claim not committed": before_the_claim_commits,
     "claimed": lambda count: before(PostgresSyncTarget, "apply", count),
-    "written there": lambda count: before(apply_batch._Delivery, "settle_rest", count),
+    "written there": lambda count: before(apply_batch.Delivery, "settle_rest", count),
     "committed there": lambda count: after(PostgresSyncTarget, "apply", count),
     "acknowledged": after_acknowledging,
     "before the pull is written": lambda _: before(SqliteSyncJournal, "adopt", 1),
