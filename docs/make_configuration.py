@@ -80,7 +80,7 @@ if they are named. [postgres.md](postgres.md) has more about TLS, and which opti
 | Variable | Meaning |
 |---|---|
 | `ACODE_POSTGRES_URL` | The address of PostgreSQL, see above |
-| `ACODE_WORKSPACE` | The workspace's folder, unless `--workspace` is given |
+| `ACODE_WORKSPACE` | The workspace's folder, or a `postgresql://` URL of a database, unless `--workspace` is given |
 | `ACODE_LOG_LEVEL` | `debug`, `info`, `warning` or `error`, unless `--log-level` is given |
 | `NO_COLOR` | Any value: no colours |
 """
