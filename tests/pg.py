@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,13 @@ async def pg_blank(pg_server: Server) -> AsyncIterator[Database]:
 @pytest.fixture
 def private_pg() -> Iterator[Callable[..., Server]]:
     """Makes started servers of the test's own, which it may stop, crash and restart; takes what make_server takes."""
+    with private_servers() as make:
+        yield make
+
+
+@contextmanager
+def private_servers() -> Iterator[Callable[..., Server]]:
+    """The same for as long as the context lasts, for tests that share a server of theirs."""
     made: list[Server] = []
     folders: list[Path] = []
 

@@ -135,7 +135,7 @@ _SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 @pytest.mark.ac("AC-049")
-@settings(max_examples=12, deadline=None, suppress_health_check=_SUPPRESSED)
+@settings(max_examples=8, deadline=None, suppress_health_check=_SUPPRESSED)
 @given(history=histories)
 async def test_replicas_converge_in_any_history(team: Database, tmp_path: Path, history: list[Step]) -> None:
     await play(team, tmp_path / str(next(_numbers)), history)

@@ -5,7 +5,7 @@ The server listens on loopback, which needs no TLS by default, so a test resolve
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory
 from acode_tui.sync.classify import Verdict, classify
-from tests.pg import Server
+from tests.pg import Server, private_servers
 
 DEBIAN = Path("/usr/lib/postgresql/15")
 HOST = "db.team.example"
@@ -45,35 +45,56 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", mapped)
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> trustme.CA:
-    made = trustme.CA()
-    made.cert_pem.write_to_path(tmp_path / "ca.pem")
-    return made
+@pytest.fixture(scope="module")
+def module_authority() -> trustme.CA:
+    return trustme.CA()
 
 
 @pytest.fixture
-def server(private_pg: Callable[..., Server], authority: trustme.CA) -> Server:
+def authority(module_authority: trustme.CA, tmp_path: Path) -> trustme.CA:
+    module_authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return module_authority
+
+
+@pytest.fixture(scope="module")
+def module_server(module_authority: trustme.CA) -> Iterator[Server]:
+    with private_servers() as make:
+        server = make(installed=DEBIAN)
+        with (server.data / "postgresql.conf").open("a") as conf:
+            conf.write("ssl = on\nssl_ca_file = 'clients.pem'\n")
+        _give(server, "clients.pem", module_authority.cert_pem.bytes())
+        present(server, module_authority.issue_cert(HOST, "localhost"))
+        yield server
+
+
+@pytest.fixture
+def server(module_server: Server, authority: trustme.CA) -> Iterator[Server]:
     """A server that accepts TLS alone, with a certificate of the authority for HOST and localhost."""
-    server = private_pg(installed=DEBIAN)
-    with (server.data / "postgresql.conf").open("a") as conf:
-        conf.write("ssl = on\n")
-    (server.data / "pg_hba.conf").write_text("hostssl all all all trust\n")
-    present(server, authority.issue_cert(HOST, "localhost"))
-    return server
+    standard = {name: (module_server.data / name).read_bytes() for name in ("server.crt", "server.key", "pg_hba.conf")}
+    yield module_server
+    if any((module_server.data / name).read_bytes() != content for name, content in standard.items()):
+        for name, content in standard.items():
+            _give(module_server, name, content)
+        module_server.restart("fast")
 
 
 def present(server: Server, certificate: trustme.LeafCert | trustme.CA) -> None:
     """Restart the server with a certificate; an authority's own is a self-signed one."""
+    (server.data / "pg_hba.conf").write_text("hostssl all all all trust\n")
     chain = [certificate.cert_pem] if isinstance(certificate, trustme.CA) else certificate.cert_chain_pems
     files = {"server.crt": b"".join(each.bytes() for each in chain), "server.key": certificate.private_key_pem.bytes()}
     for name, content in files.items():
-        path = server.data / name
-        path.write_bytes(content)
-        path.chmod(0o600)
-        if server.run_as is not None:
-            os.chown(path, server.run_as, server.run_as)
+        _give(server, name, content)
     server.restart("fast")
+
+
+def _give(server: Server, name: str, content: bytes) -> None:
+    """Put a file into the server's folder, which it alone may read."""
+    path = server.data / name
+    path.write_bytes(content)
+    path.chmod(0o600)
+    if server.run_as is not None:
+        os.chown(path, server.run_as, server.run_as)
 
 
 def address(server: Server, host: str = HOST, options: str = "", **settings: Any) -> PostgresTarget:
@@ -184,10 +205,6 @@ async def test_libpqs_variables_change_nothing(server: Server, tmp_path: Path, m
 
 
 async def test_a_certificate_of_ones_own(server: Server, authority: trustme.CA, tmp_path: Path) -> None:
-    authority.cert_pem.write_to_path(server.data / "clients.pem")
-    (server.data / "clients.pem").chmod(0o644)
-    with (server.data / "postgresql.conf").open("a") as conf:
-        conf.write("ssl_ca_file = 'clients.pem'\n")
     (server.data / "pg_hba.conf").write_text("hostssl all all all cert\n")
     server.restart("fast")
     own = authority.issue_cert(common_name="postgres")

@@ -255,7 +255,7 @@ WAYS: dict[str, dict[str, int]] = {
 
 @pytest.mark.ac("AC-056")
 @pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(rows=session_rows(), chosen=filters(text=True), limit=st.integers(1, 5))
 def test_a_search_finds_the_same_pages_in_both_directions(
     way: str, rows: list[Row], chosen: SessionFilter, limit: int
