@@ -250,15 +250,19 @@ class GraphBuilder:
             return ()
         holder, limit = call_id or step_id or task_id, self._limits.max_artifact_bytes
         built = []
+        last, stamp = None, ""
         for draft in drafts:
             content = draft.content
             if len(content) > limit:
                 cut_off.append({"name": draft.name, "size": len(content), "contentHash": digest(content)})
                 content = _cut(content, limit)
             at = draft.at or created
+            if at is not last:  # nearly all of a step have one time
+                last, stamp = at, format_time(at)
             content_hash = digest(content)
-            identity = (draft.label, draft.type, draft.name, draft.content_type, format_time(at), content_hash)
-            artifact_id = self._id("artifact", holder, *identity)
+            artifact_id = self._id(
+                "artifact", holder, draft.label, draft.type, draft.name, draft.content_type, stamp, content_hash
+            )
             if artifact_id in self._artifact_ids:
                 continue
             self._artifact_ids.add(artifact_id)
