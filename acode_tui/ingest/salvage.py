@@ -54,7 +54,7 @@ def _records(text: str) -> tuple[list[bytes], bool]:
     """The records in a text, one directly after the other, and whether nothing else is in it.
 
     An object counts as a record where the text or another record follows its end: most objects within a record that was
-    cut do not. One that ends exactly at the cut does, for it cannot be told from a record there, and none must be lost.
+    cut do not. One that ends exactly at the cut does, for it looks like a record there, and none must be lost.
     """
     found: list[bytes] = []
     is_whole = bool(text)

@@ -68,7 +68,7 @@ class Otlp(TranscriptFormat):
         return _SPANS.search(path.as_posix()) is not None or path.name.endswith((".otlp.json", ".otlp.jsonl"))
 
     def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
-        # Exporters write where they are told to.
+        # Exporters write to any path.
         return []
 
     def layout(self, path: Path) -> Layout:

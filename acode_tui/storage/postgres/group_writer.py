@@ -109,7 +109,7 @@ class GroupWriter:
         redact: Redact[Any] = unchanged,
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
-        """``snapshot`` opens a connection that reads one snapshot; ``register`` returns the workspace's head anew."""
+        """``snapshot`` opens a connection that reads one snapshot; ``register`` returns the workspace's head."""
         self._target = target
         self._snapshot = snapshot
         self._register = register

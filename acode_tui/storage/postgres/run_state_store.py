@@ -53,7 +53,7 @@ class PostgresRunStateStore(RunStateWrites, PostgresRunStateReader):
         wall: WallClock = system_clock,
         local_wall: WallClock | None = None,
     ) -> None:
-        """``register`` returns the workspace's head anew; ``local_wall`` is the time in the machine's time zone."""
+        """``register`` returns the workspace's head; ``local_wall`` is the time in the machine's time zone."""
         RunStateWrites.__init__(self, workspace_id=workspace_id, user_id=user_id, limits=limits)
         PostgresRunStateReader.__init__(self, pool, schema=target.schema, wall=local_wall or wall)
         self._redact = redact

@@ -48,7 +48,7 @@ async def record(workspace: Workspace) -> str:
     return session.id
 
 
-async def told(workspace: Workspace, graph: SessionGraph) -> list[Any]:
+async def facts(workspace: Workspace, graph: SessionGraph) -> list[Any]:
     """What a run says, without ids and times."""
     said: list[Any] = []
 
@@ -100,8 +100,8 @@ async def test_an_exported_run_is_imported_as_it_was(workspace: Workspace, tmp_p
         await import_transcripts(other.transcripts, found_files, workspace_id=other.workspace_id)
         [found] = await other.store.list(SessionFilter(), limit=5)
         back = await other.store.get_with_hierarchy(found.id)
-        first = await told(workspace, await workspace.store.get_with_hierarchy(session_id))
-        assert await told(other, back) == first
+        first = await facts(workspace, await workspace.store.get_with_hierarchy(session_id))
+        assert await facts(other, back) == first
         assert back.state is SessionState.COMPLETED
 
 

@@ -10,7 +10,7 @@ from acode_tui.ops.export.export import ExportRequest
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.workspace import Workspace, open_workspace
 from tests.conftest import PLAIN_SETTINGS
-from tests.ops.export.test_atif import record, told, workspace
+from tests.ops.export.test_atif import facts, record, workspace
 
 __all__ = ["workspace"]
 
@@ -44,6 +44,6 @@ async def test_an_exported_run_is_imported_as_it_was(workspace: Workspace, tmp_p
             for found in await other.store.list(SessionFilter(), limit=5)
         }
         for native in (session_id, second.id):
-            assert await told(other, back[native]) == await told(workspace, await store.get_with_hierarchy(native))
+            assert await facts(other, back[native]) == await facts(workspace, await store.get_with_hierarchy(native))
         assert back[session_id].state is SessionState.COMPLETED
         assert [task.title for task in back[second.id].tasks] == ["Draw a cat"]
