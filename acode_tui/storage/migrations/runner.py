@@ -53,9 +53,22 @@ def make_migration(name: str, text: str) -> Migration:
 
 
 def statements_of(migration: Migration) -> list[str]:
-    """The statements of a migration for PostgreSQL, each of which ends its line, without the comments between them."""
-    lines = "\n".join(line for line in migration.sql.splitlines() if not line.lstrip().startswith("--"))
-    return [each.strip() for each in re.split(r";[ \t]*$", lines, flags=re.MULTILINE) if each.strip()]
+    """The statements of a migration for PostgreSQL, without the comments between them.
+
+    Each ends with its line, and a semicolon between ``$$`` ends none.
+    """
+    found: list[str] = []
+    lines: list[str] = []
+    is_quoted = False
+    for line in migration.sql.splitlines():
+        if not line.strip() or (not is_quoted and line.lstrip().startswith("--")):
+            continue
+        lines.append(line)
+        is_quoted ^= line.count("$$") % 2 == 1
+        if not is_quoted and line.rstrip().endswith(";"):
+            found.append("\n".join(lines))
+            lines = []
+    return [*found, "\n".join(lines)] if lines else found
 
 
 def ordered(migrations: Iterable[Migration]) -> tuple[Migration, ...]:

@@ -335,3 +335,17 @@ async def test_a_database_that_cannot_hold_every_text_is_refused(pg_blank: Datab
     assert refused.value.fault.kind is FaultKind.SCHEMA
     await target.close()
     await pg_blank.server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_the_migrations_work_one_statement_at_a_time_too(pg_blank: Database, pg_database: Database) -> None:
+    """As they are sent where Citus distributes the tables; asyncpg prepares one statement only."""
+    columns = "SELECT table_name, column_name, udt_name FROM information_schema.columns WHERE table_schema = 'public'"
+    connection = await pg_blank.connect()
+    try:
+        for migration in runner.packaged("postgres"):
+            for statement in runner.statements_of(migration):
+                await (await connection.prepare(statement)).fetch()
+    finally:
+        await connection.close()
+    made = {tuple(row) for row in await pg_blank.fetch(columns)}
+    assert made == {tuple(row) for row in await pg_database.fetch(columns) if row["table_name"] != "schema_migrations"}
