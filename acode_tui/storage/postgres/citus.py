@@ -19,6 +19,10 @@ _COLUMNS = {
 """Distribution column by table, parents first: a referenced table must be distributed before those that refer to it."""
 
 
+SEQUENTIAL = "SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true)"
+"""For the rest of the transaction: shards are made and changed one after the other, as foreign keys to them need."""
+
+
 async def has_citus(connection: Connection) -> bool:
     """Whether the extension is installed in this database."""
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"))
@@ -45,8 +49,7 @@ async def distribute_tables(connection: Connection, schema: str) -> None:
 def distribution_sql(schema: str) -> list[str]:
     """The statements that distribute the tables of a schema, all of which exist; they may be run again."""
     name = quoted_schema(schema)
-    # Foreign keys to a table that is being distributed: its shards are made one after the other.
-    statements = ["SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true)"]
+    statements = [SEQUENTIAL]
     for table, column in _COLUMNS.items():
         qualified = quoted_text(f"{name}.{table}")
         peer = {"sessions": "default", "workspaces": "none"}.get(table, f"{name}.sessions")

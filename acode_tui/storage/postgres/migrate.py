@@ -14,7 +14,7 @@ from acode_tui.domain.schema import version_key
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import AppliedMigration, TierMigrations
-from acode_tui.storage.postgres.citus import distribute_tables, is_distributed
+from acode_tui.storage.postgres.citus import SEQUENTIAL, distribute_tables, is_distributed
 from acode_tui.storage.postgres.identifiers import Connection, quoted_schema
 from acode_tui.storage.postgres.provisioning import HISTORY_TABLE, PROVISION_HINT
 
@@ -160,7 +160,8 @@ async def _apply_next(
         await connection.fetchval("SELECT set_config('search_path', $1, true)", name)
         try:
             if await is_distributed(connection, schema):
-                # Citus takes one statement at a time.
+                # Citus takes one statement at a time, and makes shards only where none ran on several nodes at once.
+                await connection.execute(SEQUENTIAL)
                 for statement in runner.statements_of(migration):
                     await connection.execute(statement)
             else:

@@ -14,6 +14,7 @@ import pytest
 
 from acode_tui.config.postgres_address import PostgresTarget, resolve_postgres
 from acode_tui.config.settings import PostgresSettings
+from acode_tui.storage.migrations import runner
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.postgres.apply_batch import deliver
 from acode_tui.storage.postgres.apply_distributed import DistributedDelivery
@@ -159,4 +160,19 @@ async def test_the_script_for_administrators_distributes_too(distributed: Postgr
         assert await is_distributed(connection, schema)
         await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
     finally:
+        await connection.close()
+
+
+async def test_a_migration_changes_tables_that_are_distributed_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = f"acode_{uuid.uuid4().hex[:12]}"
+    every = runner.packaged("postgres")
+    connection = await asyncpg.connect(URL)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(runner, "packaged", lambda _tier: every[:-1])
+            await migrate(connection, schema=schema, distribute=True)
+        done = await migrate(connection, schema=schema, distribute=True)
+        assert [each.version for each in done.applied] == [every[-1].version]
+    finally:
+        await connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
         await connection.close()
