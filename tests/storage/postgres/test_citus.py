@@ -14,7 +14,6 @@ import pytest
 
 from acode_tui.config.postgres_address import PostgresTarget, resolve_postgres
 from acode_tui.config.settings import PostgresSettings
-from acode_tui.storage.migrations import runner
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.postgres.apply_batch import deliver
 from acode_tui.storage.postgres.apply_distributed import DistributedDelivery
@@ -163,16 +162,21 @@ async def test_the_script_for_administrators_distributes_too(distributed: Postgr
         await connection.close()
 
 
-async def test_a_migration_changes_tables_that_are_distributed_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    schema = f"acode_{uuid.uuid4().hex[:12]}"
-    every = runner.packaged("postgres")
+async def test_a_migration_changes_tables_that_are_distributed_already(distributed: PostgresSyncTarget) -> None:
     connection = await asyncpg.connect(URL)
     try:
-        with monkeypatch.context() as patch:
-            patch.setattr(runner, "packaged", lambda _tier: every[:-1])
-            await migrate(connection, schema=schema, distribute=True)
-        done = await migrate(connection, schema=schema, distribute=True)
-        assert [each.version for each in done.applied] == [every[-1].version]
+        for statement in (
+            "DROP TABLE {}.pruned_sessions",
+            "DROP TABLE {}.prunes",
+            "DROP INDEX {}.sessions_by_user",
+            "DELETE FROM {}.schema_migrations WHERE version = '1.4.0'",
+        ):
+            await connection.execute(statement.format(f'"{distributed.schema}"'))
+        done = await migrate(connection, schema=distributed.schema, distribute=True)
+        assert [each.version for each in done.applied] == ["1.4.0"]
+        assert await connection.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = to_regclass($1))",
+            f'"{distributed.schema}".pruned_sessions',
+        )
     finally:
-        await connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
         await connection.close()
