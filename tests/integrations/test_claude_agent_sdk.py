@@ -209,6 +209,16 @@ def test_hooks_alone_and_a_second_turn_and_one_that_fails(folder: Path, recorded
     assert str(other.state) == "Paused"
 
 
+def test_a_database_that_fails_harms_no_turn(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged workspace: each hook is answered as with a sound one, and one line of the log says so."""
+    sound = play(TURN, record_claude_agent(path=folder)).answered
+    recorder.close()
+    (folder / ".agent" / "workspace.db").write_bytes(b"not a database" * 100)
+    assert play(TURN, record_claude_agent(path=folder), session="s2").answered == sound != []
+    recorder.close()
+    assert len([record for record in caplog.records if record.name == "acode_tui.recorder"]) == 1
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_turn_that_is_given_up_and_events_that_are_garbage(folder: Path, recorded: Recorded) -> None:
     options = record_claude_agent(path=folder)
