@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from time import monotonic
 
-from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.errors import AcodeError, TransactionError
 from acode_tui.logs import get_logger
 from acode_tui.receiver.errors import RefusedError
 from acode_tui.receiver.http import RETRY_SECONDS, Answer, HttpServer, Limits, Request
@@ -112,6 +112,9 @@ class Receiver:
                 changed = await asyncio.to_thread(self._store.add, spans, now)
             except AcodeError as failed:
                 error, changed = failed, 0
+            except Exception as defect:  # the requests that wait are answered, and the next ones stored
+                log.error("receive.defect", reason=type(defect).__name__, exc_info=defect)
+                error, changed = TransactionError("spans were not stored: the log has the details"), 0
             self.stored += changed
             if changed:
                 self._changed.set()
@@ -144,6 +147,9 @@ class Receiver:
             report = await import_spans(self._workspace)
         except (AcodeError, OSError) as error:
             log.warning("receive.not_imported", reason=str(error))
+            return
+        except Exception as defect:  # logged: nothing ends the imports that follow
+            log.error("receive.defect", reason=type(defect).__name__, exc_info=defect)
             return
         for issue in report.errors:
             log.warning("receive.not_imported", reason=issue.message)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from acode_tui.cli.main import cli
 from acode_tui.domain.errors import DiskFullError
 from acode_tui.domain.states import SessionState
-from acode_tui.receiver import requests
+from acode_tui.receiver import requests, service
 from acode_tui.receiver.errors import RefusedError
 from acode_tui.receiver.http import Limits
 from acode_tui.receiver.requests import JSON, PROTOBUF, SIGNALS, received
@@ -137,6 +137,36 @@ async def test_a_full_disk_is_no_success_and_loses_nothing_that_was_answered(
         monkeypatch.setattr(SpanStore, "add", add)
         assert (await ask(receiver.port, post(as_json(RUN)))).status == 200
         assert receiver.stored == len(run())
+
+
+async def test_a_defect_ends_neither_storing_nor_importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are tried again: the request is answered with 503, and the import comes with the next spans."""
+    failed: list[str] = []
+
+    def fail_once(module: object, name: str) -> None:
+        sound = getattr(module, name)
+
+        def fail(*given: Any) -> Any:
+            monkeypatch.setattr(module, name, sound)
+            failed.append(name)
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(module, name, fail)
+
+    async with receiving(tmp_path) as (receiver, _):
+        fail_once(SpanStore, "add")
+        assert (await ask(receiver.port, post(as_json(request(*run()[:2]))))).status == 503
+        fail_once(service, "import_spans")
+        assert (await ask(receiver.port, post(as_json(request(*run()[:2]))))).status == 200
+        await until(lambda: imported(failed))
+        assert (await ask(receiver.port, post(as_json(RUN)))).status == 200
+    assert failed == ["add", "import_spans"]
+    assert receiver.stored == len(run())
+    assert len(await graphs(tmp_path)) == 1
+
+
+async def imported(failed: list[str]) -> bool:
+    return "import_spans" in failed
 
 
 async def holds(receiver: Receiver, *, held: int = -1, connections: int = -1) -> bool:

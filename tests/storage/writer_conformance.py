@@ -51,14 +51,14 @@ REFUSED: list[tuple[str, tuple[Any, ...], type[Exception]]] = [
     ("transition_session", ("session", SessionState.COMPLETED), TransitionError),
     ("transition_session", ("session", SessionState.FAILED), TransitionError),
     ("transition_session", ("session", "Nonsense"), ValidationError),
-    ("transition_session", ("nobody", SessionState.PLANNING), NotFoundError),
+    ("transition_session", ("unknown", SessionState.PLANNING), NotFoundError),
     ("transition_task", ("task", WorkState.COMPLETED), TransitionError),
     ("transition_task", ("session", WorkState.IN_PROGRESS), NotFoundError),
     ("transition_step", ("step", WorkState.COMPLETED), TransitionError),
-    ("transition_step", ("nobody", WorkState.IN_PROGRESS), NotFoundError),
-    ("start_tool_call", ("nobody",), NotFoundError),
+    ("transition_step", ("unknown", WorkState.IN_PROGRESS), NotFoundError),
+    ("start_tool_call", ("unknown",), NotFoundError),
     ("fail_tool_call", ("call", " "), ValidationError),
-    ("add_task", ("nobody", "x"), NotFoundError),
+    ("add_task", ("unknown", "x"), NotFoundError),
     ("add_task", ("session", ""), ValidationError),
     ("add_task", ("session", "x\x00"), ValidationError),
     ("add_step", ("session", "x"), NotFoundError),
@@ -175,7 +175,7 @@ class WriterConformance:
         before = await tier.stored()
         for operation, arguments, error in REFUSED:
             ordered = [
-                made.get(each, new_id() if each == "nobody" else each) if isinstance(each, str) else each
+                made.get(each, new_id() if each == "unknown" else each) if isinstance(each, str) else each
                 for each in arguments
             ]
             with pytest.raises(error):

@@ -71,7 +71,7 @@ async def test_what_happens_while_it_is_open_is_announced_once(workspace: Worksp
     written.clear()
     clock.turn(seconds=1)
     await store.transition_session(run.id, SessionState.AWAITING_APPROVAL, reason="may I?")
-    await store.transition_session(child_of.id, SessionState.COMPLETED, reason="the parent is told")
+    await store.transition_session(child_of.id, SessionState.COMPLETED, reason="done")
     for _ in range(3):
         await alerts.look(workspace)
     assert [(alert.name, alert.state) for alert in host.shown] == [
