@@ -56,6 +56,8 @@ from acode_tui.tui.widgets.cursor_place import cursor_is_low
 from acode_tui.tui.workspace_holder import WorkspaceHolder
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from textual.command import Provider
 
     from acode_tui.ingest import ImportReport
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from acode_tui.storage.ports import Backup, RunStateReader
     from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
     from acode_tui.tui.transcript_import import Importer
+    from acode_tui.workspace.first_page import FirstPage
 
 _log = get_logger("acode_tui.tui")
 _MAX_TOAST_CHARS = 400
@@ -109,6 +112,7 @@ class Dashboard(App[int]):
         terminal: TerminalColours = EVERY_COLOUR,
         can_restore: bool = False,
         begin_with: Toast | None = None,
+        first_page: "Future[FirstPage | None] | None" = None,
     ) -> None:
         """``opening`` opens the workspace. Times are shown in ``zone``, None for the machine's own. ``save_theme``
         keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``. ``freeze_objects`` is called
@@ -117,7 +121,7 @@ class Dashboard(App[int]):
         ``follow_consent`` transcripts are imported while they are written, as soon as the user agrees. ``personal``
         keeps the user's saved queries; without it they last until the end. ``terminal`` is what the terminal can show.
         ``can_restore``: what runs the dashboard restores the backup that ``restore`` names at its end. ``begin_with``
-        is shown at the start.
+        is shown at the start. ``first_page`` is shown until the workspace is open.
         """
         self.terminal_colours = terminal  # Textual asks for the variables of the theme
         super().__init__()
@@ -126,6 +130,7 @@ class Dashboard(App[int]):
         self.settings = settings
         self.zone = zone
         self.personal = personal or PersonalFile()
+        self.first_page = first_page
         self.restore: Backup | None = None
         """The backup to restore once the dashboard has ended."""
         self._can_restore = can_restore
@@ -519,11 +524,17 @@ def _freeze_objects() -> None:
 
 
 def run_dashboard(
-    root: Path, settings: Settings, *, asks_for_folder: bool = True, database_url: str | None = None
+    root: Path,
+    settings: Settings,
+    *,
+    asks_for_folder: bool = True,
+    database_url: str | None = None,
+    first_page: "Future[FirstPage | None] | None" = None,
 ) -> int:
     """Run the dashboard over the workspace at ``root`` and return its exit code. Raises AcodeError if the workspace
     cannot be opened. ``asks_for_folder``: before the program's own checkout is made a workspace. ``database_url`` is a
-    database that is the workspace: then nothing is migrated, followed or written at ``root``.
+    database that is the workspace: then nothing is migrated, followed or written at ``root``. ``first_page`` is shown
+    until the workspace is open.
 
     Where the user restores a backup, the dashboard ends, which closes the workspace, and begins again afterwards.
     """
@@ -531,18 +542,23 @@ def run_dashboard(
 
     begin_with: Toast | None = None
     while True:
-        app, mouse = _dashboard(root, settings, asks_for_folder, database_url, begin_with)
+        app, mouse = _dashboard(root, settings, asks_for_folder, database_url, begin_with, first_page)
         code = app.run(mouse=mouse)
         if app.fatal_error is not None:
             raise app.fatal_error
         if app.restore is None:
             return code or app.return_code or 0
         begin_with = restore_backup(root, settings, app.restore)
-        asks_for_folder = False
+        asks_for_folder, first_page = False, None
 
 
 def _dashboard(
-    root: Path, settings: Settings, asks_for_folder: bool, database_url: str | None, begin_with: Toast | None
+    root: Path,
+    settings: Settings,
+    asks_for_folder: bool,
+    database_url: str | None,
+    begin_with: Toast | None,
+    first_page: "Future[FirstPage | None] | None",
 ) -> tuple[Dashboard, bool]:
     """The dashboard, and whether it has the mouse."""
     from acode_tui.tui.layout import layout_path, load_layout, save_layout
@@ -575,5 +591,6 @@ def _dashboard(
         # A browser's driver serves one run of the app.
         can_restore=database_url is None and not os.environ.get("TEXTUAL_DRIVER"),
         begin_with=begin_with,
+        first_page=first_page,
     )
     return app, layout.mouse

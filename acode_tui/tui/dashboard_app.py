@@ -21,7 +21,10 @@ from acode_tui.tui.personal import PersonalFile
 from acode_tui.tui.state import DashboardState
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from acode_tui.tui.transcript_import import Importer
+    from acode_tui.workspace.first_page import FirstPage
 
 
 class DashboardApp(ActionHost, Protocol):
@@ -42,6 +45,11 @@ class DashboardApp(ActionHost, Protocol):
 
     @property
     def state(self) -> DashboardState: ...
+
+    @property
+    def first_page(self) -> "Future[FirstPage | None] | None":
+        """The page to show until the workspace is open, as soon as it is read."""
+        ...
 
     @property
     def actions(self) -> Actions: ...

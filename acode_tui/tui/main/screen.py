@@ -46,6 +46,8 @@ class MainScreen(CostsScreen):
     def __init__(self) -> None:
         super().__init__()
         self._surveyed = False
+        self._opened_early: SessionBrowser.Opened | None = None
+        """The run that was opened before the workspace was: it is shown as soon as it can be read."""
         self._panes_open = True
 
     def compose(self) -> ComposeResult:
@@ -247,9 +249,17 @@ class MainScreen(CostsScreen):
 
     # Keys
 
+    def refresh_now(self) -> None:
+        super().refresh_now()
+        if self.workspace is not None and self._opened_early is not None:
+            early, self._opened_early = self._opened_early, None
+            self._session_opened(early)
+
     @on(SessionBrowser.Opened)
     def _session_opened(self, event: SessionBrowser.Opened) -> None:
-        if self.workspace is not None:
+        if self.workspace is None:
+            self._opened_early = event
+        else:
             from acode_tui.tui.run.run_view import SessionWalk
             from acode_tui.tui.run.screen import SessionScreen
 
