@@ -1,12 +1,13 @@
 """The ports of the team's database for its operator: how large it is, and the removal of what is old."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from acode_tui.domain.progress import Progress
 from acode_tui.storage.run_ports import RunRows
 
 
@@ -33,23 +34,16 @@ class LedgerPart(NamedTuple):
 
     pruned: int
     kept: int
-
-
-class PruneStart(msgspec.Struct, frozen=True, kw_only=True):
-    """The state before a pruning: the server's time, and the ledger's size in blocks."""
-
-    now: datetime
-    ledger_blocks: int
-    block_bytes: int
+    progress: Progress
 
 
 class TeamRetention(Protocol):
-    """Removes old rows, each call in one short transaction. Methods raise AcodeError."""
+    """Removes old rows in short transactions. Methods raise AcodeError."""
 
-    async def start(self, *, need_rights: bool) -> PruneStart:
-        """Check the schema and, if ``need_rights``, that this login may delete.
+    async def start(self, *, need_rights: bool) -> datetime:
+        """Check the schema and, if ``need_rights``, that this login may delete. Returns the server's time.
 
-        Raises SchemaMismatchError, and SyncError where it may not, or where the tables are distributed.
+        Raises SchemaMismatchError, and SyncError where it may not.
         """
         ...
 
@@ -61,8 +55,8 @@ class TeamRetention(Protocol):
         """Note that it ended."""
         ...
 
-    async def prune_ledger(self, prune_id: str | None, bounds: PruneBounds, *, first: int, count: int) -> LedgerPart:
-        """Delete old ledger rows from ``count`` blocks; only count them without a ``prune_id``."""
+    def prune_ledger(self, prune_id: str | None, bounds: PruneBounds) -> AsyncIterator[LedgerPart]:
+        """Delete old ledger rows, a part in each transaction; only count them without a ``prune_id``."""
         ...
 
     async def old_sessions(
@@ -136,13 +130,15 @@ class LastPrune(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The team's database.
+    """The team's database. ``nodes`` is how many servers hold it: more than one where the tables are ``distributed``.
 
     ``slow_statements`` is None where the server does not collect them; ``hint`` says what would make it.
     """
 
     server_version: str
     schema_version: str
+    distributed: bool
+    nodes: int
     database_bytes: int
     tables: tuple[TableSize, ...]
     growth: Growth

@@ -125,9 +125,10 @@ def _print_status(found: "ServerStatus") -> None:
     growth, used = found.growth, found.connections
     a_day = "-" if growth.bytes_a_day is None else f"about {size(growth.bytes_a_day)} a day"
     last = found.last_prune
+    cluster = f", distributed over {counted(found.nodes, 'node')}" if found.distributed else ""
     print_fields(
         [
-            ("server", f"PostgreSQL {found.server_version}, schema {found.schema_version}"),
+            ("server", f"PostgreSQL {found.server_version}, schema {found.schema_version}{cluster}"),
             ("database", size(found.database_bytes)),
             ("growth", f"{a_day} ({counted(growth.sessions, 'session')} in {growth.days} days)"),
             ("oldest session", found.oldest_session_at),

@@ -17,6 +17,7 @@ from acode_tui.domain.progress import Progress, ReportProgress, ReportStep
 from acode_tui.domain.schema import TABLES
 from acode_tui.logs import get_logger
 from acode_tui.ops.export.export import Origin, ReportExport, export_runs
+from acode_tui.storage.group_size import GroupSize
 from acode_tui.storage.ports import RunFiles
 from acode_tui.storage.server_ports import OldSession, OpenRetention, PruneBounds, TeamRetention
 from acode_tui.version import VERSION
@@ -55,21 +56,6 @@ class PruneReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     duration_seconds: float
 
 
-class GroupSize:
-    """How many go in the next transaction: as many as take about half a second."""
-
-    def __init__(self, first: int, most: int) -> None:
-        self.size = first
-        self._most = most
-
-    def took(self, seconds: float) -> None:
-        """Learn from a group of this size."""
-        if seconds > 1.0:
-            self.size = max(1, self.size // 2)
-        elif seconds < 0.25:
-            self.size = min(self._most, self.size * 2)
-
-
 async def prune(
     open_retention: OpenRetention,
     run_files: RunFiles,
@@ -92,20 +78,20 @@ async def prune(
         )
     started = perf_counter()
     async with open_retention() as team:
-        start = await team.start(need_rights=not request.dry_run)
-        bounds = PruneBounds(cutoff=start.now - request.older_than, horizon=start.now - HORIZON)
+        now = await team.start(need_rights=not request.dry_run)
+        bounds = PruneBounds(cutoff=now - request.older_than, horizon=now - HORIZON)
         removal = _Removal(team, bounds, on_progress)
         archived = None
         if request.archive is not None and not request.dry_run:
             on_step("archive")
-            archived = await _archive(team, run_files, request.archive, bounds, start.now, on_archive)
+            archived = await _archive(team, run_files, request.archive, bounds, now, on_archive)
         if not request.dry_run:
             removal.prune_id = await team.begin(bounds.cutoff, str(request.archive) if archived else None)
         if request.archive is not None or request.drop:
             on_step("sessions")
             await removal.remove_sessions(archived)
         on_step("ledger")
-        await removal.remove_ledger(start.ledger_blocks, start.block_bytes)
+        await removal.remove_ledger()
         if removal.prune_id is not None:
             await team.end(removal.prune_id)
     seconds = perf_counter() - started
@@ -194,16 +180,9 @@ class _Removal:
             done += len(group)
             self._on_progress(Progress(self.rows["sessions"], total, "sessions"))
 
-    async def remove_ledger(self, blocks: int, block_bytes: int) -> None:
-        """Remove old rows from the ledger, block by block. Rows that come meanwhile are not old."""
-        size = GroupSize(256, 16_384)
-        first = 0
-        while first < blocks:
-            count = min(size.size, blocks - first)
-            started = perf_counter()
-            part = await self._team.prune_ledger(self.prune_id, self._bounds, first=first, count=count)
-            size.took(perf_counter() - started)
+    async def remove_ledger(self) -> None:
+        """Remove old rows from the ledger, part by part. Rows that come meanwhile are not old."""
+        async for part in self._team.prune_ledger(self.prune_id, self._bounds):
             self.ledger_rows += part.pruned
             self.ledger_kept += part.kept
-            first += count
-            self._on_progress(Progress(first * block_bytes, blocks * block_bytes, "bytes"))
+            self._on_progress(part.progress)

@@ -468,3 +468,15 @@ def write_arrays(kind: EntityType, rows: Sequence[ApplyRow], versions: Sequence[
     if table.mutable:
         arrays.append(versions)
     return arrays
+
+
+SentRecord = tuple[str, str, str, datetime, str]
+"""Kind, session id, id, stamp and idempotency key."""
+
+
+async def held_otherwise(
+    connection: Connection, statements: ApplyStatements, records: Sequence[SentRecord]
+) -> list[int]:
+    """The places of those records that the server had although the ledger lacks their keys, for it was pruned."""
+    asked = [list(column) for column in zip(*records, strict=True)]
+    return [row["number"] - 1 for row in await connection.fetch(statements.held_otherwise, *asked[:4])]

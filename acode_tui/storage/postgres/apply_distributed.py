@@ -9,6 +9,7 @@ a power of two of rows.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -18,9 +19,16 @@ from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyRow
-from acode_tui.storage.postgres.apply_batch import Delivery, sorted_by_id, write_arrays
-from acode_tui.storage.postgres.apply_sql import TEXTS, document_of, on_conflict_rewrite, on_conflict_update
+from acode_tui.storage.postgres.apply_batch import Delivery, SentRecord, sorted_by_id, write_arrays
+from acode_tui.storage.postgres.apply_sql import (
+    TEXTS,
+    ApplyStatements,
+    document_of,
+    on_conflict_rewrite,
+    on_conflict_update,
+)
 from acode_tui.storage.postgres.batch_lexemes import Lexemes, search_arrays
+from acode_tui.storage.postgres.identifiers import Connection
 from acode_tui.storage.postgres.rows import PG_TYPES, stored_columns
 
 _MOST_ROWS = 256
@@ -128,6 +136,27 @@ class DistributedDelivery(Delivery):
             values = [value for row in rows[start : start + size] for value in row]
             returned += await self._connection.fetch(f"{statement} {conflict}", *first, *values)
         return returned
+
+
+async def held_otherwise_distributed(
+    connection: Connection, statements: ApplyStatements, records: Sequence[SentRecord]
+) -> list[int]:
+    """``held_otherwise`` with a statement for each table that occurs."""
+    sessions = sorted({session_id for _, session_id, *_ in records})
+    pruned = {str(row["session_id"]) for row in await connection.fetch(statements.pruned, sessions)}
+    cutoff = await connection.fetchval(statements.latest_cutoff)
+    stamps: dict[str, datetime] = {}
+    if cutoff is not None:
+        for kind in TABLES:
+            ids = [id_ for kind_, _, id_, stamp, _ in records if kind_ == kind.value and stamp < cutoff]
+            if ids:
+                found = await connection.fetch(statements.stamps[kind], sessions, ids)
+                stamps.update((str(row["id"]), row["updated_at"]) for row in found)
+    return [
+        place
+        for place, (_, session_id, id_, stamp, _) in enumerate(records)
+        if session_id in pruned or (cutoff is not None and stamp < cutoff and id_ in stamps and stamps[id_] >= stamp)
+    ]
 
 
 def _groups(rows: int) -> Iterator[tuple[int, int]]:

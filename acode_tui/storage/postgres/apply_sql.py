@@ -40,6 +40,12 @@ class ApplyStatements:
         )
         self.lock_head = f"SELECT 1 FROM {self.schema}.workspaces WHERE id = '{{}}' FOR NO KEY UPDATE"  # noqa: S608
         self.held_otherwise = self._held_otherwise()
+        self.latest_cutoff = f"SELECT max(cutoff) FROM {self.schema}.prunes"  # noqa: S608
+        self.stamps = {
+            kind: f"SELECT id, updated_at FROM {self.schema}.{table.name} "  # noqa: S608
+            f"WHERE {table.session_column} = ANY($1::uuid[]) AND id = ANY($2::uuid[])"
+            for kind, table in TABLES.items()
+        }
         self.number = f"SELECT change_seq FROM {self.schema}.workspaces WHERE id = $1"  # noqa: S608
         self.raise_heads = (
             f"UPDATE {self.schema}.workspaces SET change_seq = change_seq + 1 "  # noqa: S608

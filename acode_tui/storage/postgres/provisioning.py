@@ -44,13 +44,14 @@ def provisioning_sql(
     ``role`` must exist; without it the grants are printed as comments. They are CONNECT, USAGE and SELECT, INSERT into
     every table but the history, and UPDATE of mutable tables. ``shared`` leaves row-level security out, and switches it
     off where it is on. ``prune_role`` must exist too: it may read and delete every row, note what it deleted, and write
-    nothing else. ``distribute``: Citus distributes the tables, which are ``shared`` then and not pruned by a role.
-    Raises ConfigError if PostgreSQL cannot have a role of this name, or Citus not what is asked for.
+    nothing else. ``distribute``: Citus distributes the tables, which are ``shared`` then; the role that prunes may
+    update ``workspaces``, for Citus has no rights to columns. Raises ConfigError if PostgreSQL cannot have a role of
+    this name, or Citus not what is asked for.
     """
-    if distribute and (not shared or prune_role is not None):
+    if distribute and not shared:
         raise ConfigError(
             "Citus has neither row-level security with subqueries nor rights to columns",
-            hint="with `persistence.postgres.distribute` use --shared and no --prune-role; see docs/postgres.md",
+            hint="with `persistence.postgres.distribute` use --shared; see docs/postgres.md",
         )
     name = quoted_schema(schema)
     lines = [
@@ -85,7 +86,7 @@ def provisioning_sql(
         lines += row_security_sql(schema)
     if prune_role is not None:
         lines += ["", "-- The role that removes what is old: `acode-tui db server prune`."]
-        lines += _prune_grants(schema, quoted_role(prune_role))
+        lines += _prune_grants(schema, quoted_role(prune_role), columns=not distribute)
         lines += [] if shared else prune_policies_sql(schema, quoted_role(prune_role))
     lines += ["COMMIT;", ""]
     return "\n".join(lines)
@@ -134,14 +135,14 @@ def _read_grants(schema: str, grantee: str) -> list[str]:
     ]
 
 
-def _prune_grants(schema: str, grantee: str) -> list[str]:
+def _prune_grants(schema: str, grantee: str, *, columns: bool) -> list[str]:
     name = quoted_schema(schema)
     return [
         *_read_grants(schema, grantee),
         f"GRANT DELETE ON {_tables(name, (*_UPDATED, *_INSERTED))} TO {grantee};",
         f"GRANT INSERT, UPDATE ON {_tables(name, _RETENTION)} TO {grantee};",
         # The right to update a column is what it takes to lock a row.
-        f"GRANT UPDATE (last_seen_at) ON {name}.workspaces TO {grantee};",
+        f"GRANT UPDATE {'(last_seen_at) ' if columns else ''}ON {name}.workspaces TO {grantee};",
     ]
 
 

@@ -1,11 +1,14 @@
-"""How large the team's database is, how it grows, and what it is busy with. Reads only, and no table as a whole."""
+"""How large the team's database is, how it grows, and what it is busy with. Reads only, and no table as a whole.
+
+Of a cluster, the sizes and dead rows are those of all nodes, connections and statements those of the coordinator.
+"""
 
 import asyncpg
 
-from acode_tui.domain.schema import TABLES
 from acode_tui.storage.postgres.connection import APPLICATION_NAME, ReadPool
 from acode_tui.storage.postgres.identifiers import Connection, quoted, quoted_schema
 from acode_tui.storage.postgres.migrate import check_schema
+from acode_tui.storage.postgres.table_sizes import read_node_sizes, read_shard_sizes, read_table_sizes
 from acode_tui.storage.server_ports import (
     Connections,
     Growth,
@@ -18,28 +21,13 @@ from acode_tui.storage.server_ports import (
 GROWTH_DAYS = 7
 MOST_STATEMENTS = 5
 _LONGEST_STATEMENT = 200
-_TABLE_NAMES = (
-    *(table.name for table in TABLES.values()),
-    "session_search",
-    "sync_inbox",
-    "sync_conflicts",
-    "workspaces",
-    "pruned_sessions",
-)
 ENABLE_HINT = (
     "the slowest statements are not collected; set shared_preload_libraries = 'pg_stat_statements', restart the "
     "server, and run CREATE EXTENSION pg_stat_statements in this database"
 )
+MISSING_HINT = "{missing} of {nodes} nodes do not answer; sizes and dead rows are those of the others"
 READ_HINT = "the slowest statements may be read by members of pg_read_all_stats: GRANT pg_read_all_stats TO this login"
 
-_TABLE_SIZES = """
-SELECT c.relname::text AS table, CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
-    pg_table_size(c.oid) AS bytes, pg_indexes_size(c.oid) AS index_bytes, coalesce(s.n_dead_tup, 0) AS dead_rows,
-    greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed_at
-FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN pg_stat_user_tables AS s ON s.relid = c.oid
-WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) ORDER BY pg_total_relation_size(c.oid) DESC, c.relname
-"""
 _CONNECTIONS = """
 SELECT count(*) AS used, count(*) FILTER (WHERE application_name = $1) AS acode,
     current_setting('max_connections')::int AS most
@@ -59,8 +47,14 @@ async def read_server_status(pool: ReadPool, schema: str) -> ServerStatus:
     name = quoted_schema(schema)
     async with pool.connection() as connection:
         version = await check_schema(connection, schema)
-        rows = await connection.fetch(_TABLE_SIZES, schema, list(_TABLE_NAMES))
-        tables = tuple(TableSize(**dict(row)) for row in rows)
+        distributed = await pool.is_distributed(connection, schema)
+        if distributed:
+            tables = await read_shard_sizes(connection, schema)
+            database_bytes, nodes, missing = await read_node_sizes(connection)
+        else:
+            tables = await read_table_sizes(connection, schema)
+            database_bytes = await connection.fetchval("SELECT pg_database_size(current_database())")
+            nodes, missing = 1, 0
         connections = await connection.fetchrow(_CONNECTIONS, APPLICATION_NAME)
         assert connections is not None
         last = await connection.fetchrow(
@@ -68,10 +62,14 @@ async def read_server_status(pool: ReadPool, schema: str) -> ServerStatus:
             f"FROM {name}.prunes ORDER BY started_at DESC LIMIT 1"
         )
         statements, hint = await _slow_statements(connection)
+        if missing:
+            hint = MISSING_HINT.format(missing=missing, nodes=nodes)
         return ServerStatus(
             server_version=await connection.fetchval("SELECT current_setting('server_version')"),
             schema_version=version,
-            database_bytes=await connection.fetchval("SELECT pg_database_size(current_database())"),
+            distributed=distributed,
+            nodes=nodes,
+            database_bytes=database_bytes,
             tables=tables,
             growth=await _growth(connection, name, tables),
             workspaces=await connection.fetchval(f"SELECT count(*) FROM {name}.workspaces"),  # noqa: S608

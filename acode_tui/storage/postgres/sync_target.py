@@ -34,8 +34,8 @@ from acode_tui.storage.delivery_protocol import (
 )
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.postgres import migrate
-from acode_tui.storage.postgres.apply_batch import deliver
-from acode_tui.storage.postgres.apply_distributed import DistributedDelivery
+from acode_tui.storage.postgres.apply_batch import deliver, held_otherwise
+from acode_tui.storage.postgres.apply_distributed import DistributedDelivery, held_otherwise_distributed
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.citus import is_distributed
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory, deadline
@@ -261,9 +261,8 @@ class PostgresSyncTarget:
                 if is_uuid(entity_id)
             ]
             if rest:
-                asked = [list(column) for column in zip(*rest, strict=True)]
-                found = await connection.fetch(self._statements.held_otherwise, *asked[:4])
-                held.update(rest[row["number"] - 1][4] for row in found)
+                find = held_otherwise_distributed if self._distributed else held_otherwise
+                held.update(rest[place][4] for place in await find(connection, self._statements, rest))
             return held
 
     @asynccontextmanager
