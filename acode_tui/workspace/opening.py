@@ -31,6 +31,7 @@ from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, replacing, tighten, ti
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.connection import (
     SqliteConnectionFactory,
     has_content,
@@ -43,7 +44,7 @@ from acode_tui.storage.sqlite.files.locks import share, was_opened
 from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
 from acode_tui.storage.sqlite.migrate import migrate, plan, require_workspace
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.writer import Checkpoints, Writer
+from acode_tui.storage.sqlite.writer import Writer
 from acode_tui.sync.wake import Sleep
 from acode_tui.workspace.team import team_address
 from acode_tui.workspace.workspace import Workspace, make_sync_target

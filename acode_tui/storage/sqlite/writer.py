@@ -10,7 +10,8 @@ Promises:
 - a unit that fails is rolled back alone; the others of its group commit;
 - a caller that is cancelled leaves no transaction open: one that waited is never run, one that ran is committed;
 - what units leave to the end with ``before_commit`` is written once a transaction, without the units that failed;
-- a checkpoint runs on a connection of its own, so that no caller waits for it;
+- a checkpoint runs on a connection of its own, so that no caller waits for it; what was committed beside it is moved
+  when no caller waits;
 - nothing is committed to a file that was removed from its path or replaced: the write is refused;
 - the workspace's clock is read and stored inside the transaction, so that no two processes hand out one stamp.
 """
@@ -29,63 +30,11 @@ import msgspec
 
 from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, TransactionError
-from acode_tui.logs import get_logger
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, TimedConnection
+from acode_tui.storage.sqlite.checkpoints import Checkpoints, log_failure, move_pages
+from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection
 from acode_tui.storage.sqlite.errors import translate
 from acode_tui.storage.sqlite.file_in_place import require_in_place
-
-log = get_logger("acode_tui.storage.sqlite")
-
-
-class Checkpoints:
-    """The checkpoints of one file. One runs at a time and no caller waits for it; the first opens the connection."""
-
-    def __init__(self, connections: SqliteConnectionFactory) -> None:
-        self._connections = connections
-        self._connection: FunctionConnection | None = None
-        self._running: asyncio.Task[None] | None = None
-
-    @property
-    def is_running(self) -> bool:
-        return self._running is not None and not self._running.done()
-
-    def begin(self) -> None:
-        """Start a checkpoint unless one is running."""
-        if not self.is_running:
-            self._running = asyncio.create_task(self._run(), name="acode-checkpoint")
-
-    async def settled(self) -> None:
-        """Wait until no checkpoint is running."""
-        if self._running is not None:
-            await asyncio.wait([self._running])
-
-    async def close(self) -> None:
-        """Wait for the running checkpoint, then close its connection. The writer's is closed after it."""
-        await self.settled()
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-
-    async def _run(self) -> None:
-        try:
-            if self._connection is None:
-                self._connection = await self._connections.open_checkpointer()
-            await self._connection.run(_checkpoint)
-        except sqlite3.Error as error:
-            # Everything is on disk already, in the WAL. The next checkpoint tries again; a write reports a full disk.
-            log.warning("checkpoint.failed", database="sqlite", reason=str(translate(error, "the WAL stays as it is")))
-        except AcodeError as error:
-            log.warning("checkpoint.failed", database="sqlite", reason=str(error))
-        except RuntimeError as error:
-            # From Python 3.12 on no thread can be started while the interpreter ends; closing folds the WAL then.
-            log.debug("checkpoint.failed", database="sqlite", reason=str(error))
-
-
-def _checkpoint(connection: sqlite3.Connection) -> None:
-    """Waits for no lock, and may leave the pages that a reader still needs in the WAL."""
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
 
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], Any]
@@ -96,8 +45,10 @@ under that key."""
 MAX_GROUP = 256
 """Most units of a group: bounds how long a caller waits behind others."""
 
-CHECKPOINT_CHANGES = 400
-"""Rows written after which a checkpoint starts: about a thousand pages of WAL, SQLite's own default."""
+CHECKPOINT_CHANGES = 800
+"""Rows written after which a checkpoint starts: about two thousand pages of WAL. Each checkpoint writes the pages again
+that all writes share, so twice as many of them write 3 KB more to the disk for each recorded tool call.
+"""
 
 BUSY_CHANGES = 16_000
 """The same while callers wait: pages that several groups change are then moved once."""
@@ -219,6 +170,9 @@ class Writer:
             group = [queued for queued in taken if not queued.future.cancelled()]
         if not group:
             self._idle.set()
+            if self._checkpoints.has_rest:
+                # Not at once: those whom the last group answered go on first.
+                asyncio.get_running_loop().call_soon(self._move_rest)
             return
         ended = partial(self._group_ended, group, perf_counter())
         try:
@@ -277,6 +231,27 @@ class Writer:
         if committed:
             for listener in tuple(self._listeners):
                 listener()
+
+    def _move_rest(self) -> None:
+        """Move what was committed beside a checkpoint, unless a group runs: the next one begins the WAL again."""
+        if self._closed or not (self._idle.is_set() and self._checkpoints.has_rest):
+            return
+        self._idle.clear()
+        self._checkpoints.has_rest = False
+        outcome: int | BaseException
+        try:
+            if self._in_loop is None or not self._in_loop():
+                self._connection.begin(move_pages, self._rest_moved)
+                return
+            outcome = move_pages(self._connection.raw)
+        except Exception as error:  # noqa: BLE001 - it is logged, and no write may wait for ever
+            outcome = error
+        self._rest_moved(outcome)
+
+    def _rest_moved(self, outcome: int | BaseException) -> None:
+        if isinstance(outcome, BaseException):
+            log_failure(outcome)
+        self._begin_group()
 
     # What follows runs in the connection's thread, or in the loop's while nothing runs in the connection's.
 

@@ -12,6 +12,7 @@ from acode_tui.domain.clock import MonotonicClock, WallClock
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.validation import Limits
 from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, prepare_file
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.readers import Readers
@@ -20,7 +21,7 @@ from acode_tui.storage.sqlite.runs.transcript_cursors import SqliteTranscriptLog
 from acode_tui.storage.sqlite.sync.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.storage.sqlite.sync.records import RetryPolicy
-from acode_tui.storage.sqlite.writer import Checkpoints, Writer
+from acode_tui.storage.sqlite.writer import Writer
 from acode_tui.sync.classify import record_delay
 from tests.clocks import TurnedClock
 

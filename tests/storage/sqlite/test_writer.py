@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError, ValidationError
-from acode_tui.storage.sqlite import writer
+from acode_tui.storage.sqlite import checkpoints
 from acode_tui.storage.sqlite.connection import SqliteConnectionFactory
 from acode_tui.storage.sqlite.writer import CHECKPOINT_CHANGES
 from tests.clocks import GUARD_SECONDS, TurnedClock
@@ -450,14 +450,14 @@ async def test_a_checkpoint_runs_automatically_and_no_caller_waits_for_it(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered, ran = threading.Event(), threading.Event()
-    move = writer._checkpoint
+    move = checkpoints.move_pages
 
-    def held(connection: sqlite3.Connection) -> None:
+    def held(connection: sqlite3.Connection) -> int:
         assert answered.wait(GUARD_SECONDS), "a write waits for the checkpoint"
-        move(connection)
         ran.set()
+        return move(connection)
 
-    monkeypatch.setattr(writer, "_checkpoint", held)
+    monkeypatch.setattr(checkpoints, "move_pages", held)
     before = parts.path.stat().st_size
     await parts.writer.run(put_many)
     assert parts.checkpoints.is_running
@@ -466,6 +466,28 @@ async def test_a_checkpoint_runs_automatically_and_no_caller_waits_for_it(
     await parts.checkpoints.settled()
     assert ran.is_set()
     assert parts.path.stat().st_size > before
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+async def test_what_is_committed_beside_a_checkpoint_is_moved_too_so_that_the_wal_begins_again(
+    parts: Parts, in_loop: bool
+) -> None:
+    if in_loop:
+        await parts.writer.run_in_loop(lambda: True, lambda: True)
+    with foreign(parts.path) as reading:
+        reading.execute("BEGIN")
+        reading.execute("SELECT * FROM workspace_meta").fetchall()
+        await parts.writer.run(put_many)
+        # The reader needs what was there before, so the checkpoint leaves the pages of the write in the WAL.
+        await parts.checkpoints.settled()
+        reading.execute("COMMIT")
+        assert parts.checkpoints.has_rest
+        for number in range(3):
+            await parts.writer.run(put(f"k-{number}"))
+            await asyncio.sleep(0)
+        assert not parts.checkpoints.has_rest
+        pages = reading.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+    assert pages < 10, "the WAL has all that was ever written to it"
 
 
 async def test_checkpoints_are_rarer_while_callers_wait(parts: Parts) -> None:
@@ -492,13 +514,13 @@ async def test_closing_waits_for_a_checkpoint_and_folds_the_rest(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = threading.Event()
-    move = writer._checkpoint
+    move = checkpoints.move_pages
 
-    def held(connection: sqlite3.Connection) -> None:
+    def held(connection: sqlite3.Connection) -> int:
         assert goes_on.wait(GUARD_SECONDS)
-        move(connection)
+        return move(connection)
 
-    monkeypatch.setattr(writer, "_checkpoint", held)
+    monkeypatch.setattr(checkpoints, "move_pages", held)
     async with open_parts(database) as parts:
         await parts.writer.run(put_many)
         closing = asyncio.create_task(parts.writer.close())

@@ -17,6 +17,7 @@ from acode_tui.storage.delivery_protocol import RejectedRow
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import Conflict, PullCursor
 from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, page_bytes, prepare_file
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.files.facts import read_row_counts
@@ -28,7 +29,7 @@ from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 from acode_tui.storage.sqlite.sync import quarantine
 from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
-from acode_tui.storage.sqlite.writer import Checkpoints, Writer
+from acode_tui.storage.sqlite.writer import Writer
 
 _TIMEOUT_SECONDS = 600.0
 """No other process waits for this file, so a page may take long."""
