@@ -126,17 +126,17 @@ def places_of_run(entities: Iterable[Entity]) -> Iterator[Place]:
 def texts_of(entity: Entity) -> tuple[str, ...]:
     """The texts of an entity that are searched, without empty ones."""
     found: tuple[str, ...] = ()
-    if isinstance(entity, Session):
+    if isinstance(entity, Artifact):
+        found = (artifact_text(entity.name, entity.content_type, entity.content, entity.type.value),)
+    elif isinstance(entity, ToolCall):
+        found = (call_text(entity), outcome_text(entity))
+    elif isinstance(entity, Session):
         found = (session_text(entity),)
     elif isinstance(entity, SessionTask):
         found = (task_text(entity),)
     elif isinstance(entity, Step):
         found = (step_text(entity),)
-    elif isinstance(entity, ToolCall):
-        found = (call_text(entity), outcome_text(entity))
-    elif isinstance(entity, Artifact):
-        found = (artifact_text(entity.name, entity.content_type, entity.content, str(entity.type)),)
-    return tuple(text for text in found if text)
+    return found if all(found) else tuple([text for text in found if text])
 
 
 def paths_of(entity: Entity) -> list[str]:

@@ -135,29 +135,50 @@ def index_body(texts: Iterable[str]) -> str:
 
     FTS5 folds ASCII itself, so words of ASCII are given as they stand.
     """
+    runs, found = _runs(texts)
+    mixed = [run for run in runs if not (run.islower() or run.isdigit())]
+    found.update(dict.fromkeys(runs if _are_short(runs) else [run[:MAX_TOKEN] for run in runs]))
+    for run in mixed:
+        found.update(_part_tokens(run))
+    return " ".join(found)
+
+
+def index_tokens_of_all(texts: Iterable[str]) -> dict[str, None]:
+    """The ``index_tokens`` of several texts, in any order. For many short ones it takes a fraction of the time."""
+    runs, found = _runs(texts)
+    mixed = [run for run in runs if not (run.islower() or run.isdigit())]
+    low = [run.lower() for run in runs]
+    found.update(dict.fromkeys(low if _are_short(low) else [run[:MAX_TOKEN] for run in low]))
+    for run in mixed:
+        found.update(_part_tokens(run))
+    return found
+
+
+def _runs(texts: Iterable[str]) -> tuple[dict[str, None], dict[str, None]]:
+    """The runs of letters and digits of ASCII in several texts, each once, and the tokens of texts with other words."""
     plain: list[bytes] = []
-    found: set[str] = set()
+    foreign: dict[str, None] = {}
     for text in texts:
         if "\x1b" in text or MARK in text:
             text = separated(text)
         if text.isascii():
             plain.append(text.encode())
         elif has_foreign_words(text):
-            found.update(index_tokens(text))
+            foreign.update(index_tokens(text))
         else:
             # Each other character becomes a question mark, which separates as well.
             plain.append(text.encode("ascii", "replace"))
     # A table and a split take a third of the time of a pattern, for most of which it makes the same words again.
-    runs = set(b"\n".join(plain).translate(_SEPARATED).decode("ascii").split())
-    mixed = [run for run in runs if not (run.islower() or run.isdigit())]
-    found.update(runs if max(map(len, runs), default=0) <= MAX_TOKEN else {run[:MAX_TOKEN] for run in runs})
-    found.update(*map(_part_tokens, mixed))
-    return " ".join(found)
+    return dict.fromkeys(b"\n".join(plain).translate(_SEPARATED).decode("ascii").split()), foreign
+
+
+def _are_short(runs: Iterable[str]) -> bool:
+    return max(map(len, runs), default=0) <= MAX_TOKEN
 
 
 @lru_cache(32_768)
-def _part_tokens(run: str) -> tuple[str, ...]:
-    return tuple(part.token for part in _parts(run, 0))
+def _part_tokens(run: str) -> dict[str, None]:
+    return dict.fromkeys(part.token for part in _parts(run, 0))
 
 
 def index_text(text: str) -> str:

@@ -29,6 +29,12 @@ _WEB_LAYERS = 2
 """A URL within a URL is percent-encoded twice; more layers do not occur."""
 _SHORTEST = 6
 """No shorter text contains a secret of a known shape."""
+_SHORTEST_WIDE = 2 * _SHORTEST
+"""Bytes of the shortest text in UTF-16 that is searched as such."""
+_MARKS = tuple(mark for mark, _ in BOMS)
+_SHORT = 100
+_MOST_CLEAN = 4_096
+"""Texts of at most ``_SHORT`` characters that are remembered because nothing was found in them."""
 _DIGIT = re.compile(r"[0-9]")
 _WEAK_KINDS = {rule.kind for rule in PERSONAL_RULES}
 """Kinds that give way to any other: text around a password may look like an e-mail address."""
@@ -88,10 +94,19 @@ class Redactor:
         self._patterns = tuple(patterns)
         self._rules = tuple(rules)
         self._keywords, self._by_keyword = _index(self._rules)
+        self._clean: set[str] = set()
+        """Short texts in which nothing was found: names and paths come again with every row."""
 
     def text(self, value: str) -> str:
         """The text with secrets of known shapes hidden."""
-        return self._text(value, _Scan(self.counts))
+        if value in self._clean:
+            return value
+        redacted = self._text(value, _Scan(self.counts))
+        if redacted is value and len(value) <= _SHORT:
+            if len(self._clean) >= _MOST_CLEAN:
+                self._clean.clear()
+            self._clean.add(value)
+        return redacted
 
     def json(self, value: Any) -> Any:
         """A JSON value with secrets of known shapes hidden, in keys too. The same object if there are none."""
@@ -204,7 +219,7 @@ class Redactor:
     def _search(self, text: str, scan: _Scan) -> list[_Match]:
         """All matches in the text as it is."""
         source = SearchedText(text, self._keywords)
-        matches = self._search_runs(source, scan)
+        matches = self._search_runs(source, scan) if len(text) >= LEAST else []
         rules = {id(rule): rule for keyword in source.keywords for rule in self._by_keyword.get(keyword, ())}
         for rule in rules.values():
             for start, end in rule.find(source):
@@ -227,7 +242,7 @@ class Redactor:
         letters_alone = not source.keywords.keys().isdisjoint(WITHOUT_DIGITS)
         searched_to = decoded_to = 0
         matches: list[_Match] = []
-        for start, end in runs(source.ascii) if len(text) >= LEAST else ():
+        for start, end in runs(source.ascii):
             if letters_alone or _DIGIT.search(text, start, end):
                 for kind, span in tokens(text, (start, end), searched_to):
                     searched_to = span[1]
@@ -254,11 +269,11 @@ class Redactor:
         return None if redacted == data else _Match(0, len(run), encode_like(run, redacted), counts)
 
     def _bytes(self, data: bytes, scan: _Scan) -> bytes:
-        for mark, encoding in BOMS:
-            if data.startswith(mark):
-                return self._wide(data, encoding, scan)
+        if data.startswith(_MARKS):
+            encoding = next(encoding for mark, encoding in BOMS if data.startswith(mark))
+            return self._wide(data, encoding, scan)
         binary = b"\x00" in data
-        if binary:
+        if binary and len(data) >= _SHORTEST_WIDE:
             for encoding, stretch in WIDE:
                 data = stretch.sub(lambda found: self._stretch(found.group(), encoding, scan), data)  # noqa: B023
         # Each byte that is not UTF-8 becomes a lone surrogate, and the same byte again afterwards.

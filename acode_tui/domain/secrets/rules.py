@@ -17,6 +17,8 @@ Span = tuple[int, int]
 MARKER = re.compile(r"\[redacted:[a-z0-9-]{1,40}\]")
 
 _PART = 1 << 20
+_SHORT = 256
+"""Bytes of data that is first searched for any keyword at all: most short texts have none."""
 _LOWER = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
 
 
@@ -35,6 +37,8 @@ class Keywords:
         text of 10 MiB that is nothing but keywords it would take a gigabyte.
         """
         found: dict[bytes, array[int]] = {}
+        if len(data) <= _SHORT and not self._automaton.find_matches_as_indexes(data):
+            return found
         for begin in range(0, len(data), _PART):
             end = begin + _PART
             part = data if len(data) <= _PART else data[begin : end + self._longest]

@@ -1,31 +1,44 @@
 """The lexemes of a batch by session, and the arrays that the statement for ``session_search`` takes."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable
-from time import perf_counter
 from typing import Any, TypeAlias
 
 from acode_tui.domain.entities import Entity
-from acode_tui.storage.postgres.lexemes import add_lexemes, parts_of
+from acode_tui.domain.search.places import texts_of
+from acode_tui.storage.postgres.lexemes import add_facts, add_lexemes, parts_of
 
 Lexemes: TypeAlias = dict[str, dict[str, None]]
 """By session id, the lexemes of its rows, each once."""
 
-_SLICE_SECONDS = 0.01
-"""How long the making of lexemes keeps the event loop, about; a row has at most 128 KiB of text."""
+_SLICE_CHARS = 128 * 1024
+"""Text of which the lexemes are made at once: that keeps the event loop for some ten milliseconds."""
 
 
 async def lexemes_by_session(entities: Iterable[Entity]) -> Lexemes:
     """The lexemes of these rows. Takes some 70 ms of CPU a megabyte of text, in slices between which others run."""
     found: Lexemes = {}
-    started = perf_counter()
+    texts: defaultdict[str, list[str]] = defaultdict(list)
+    size = 0
     for entity in entities:
         session_id = getattr(entity, "session_id", entity.id)
-        add_lexemes(entity, found.setdefault(session_id, {}))
-        if perf_counter() - started > _SLICE_SECONDS:
+        add_facts(entity, found.setdefault(session_id, {}))
+        for text in texts_of(entity):
+            texts[session_id].append(text)
+            size += len(text)
+        if size > _SLICE_CHARS:
+            _move(texts, found)
+            size = 0
             await asyncio.sleep(0)
-            started = perf_counter()
+    _move(texts, found)
     return found
+
+
+def _move(texts: dict[str, list[str]], found: Lexemes) -> None:
+    for session_id, given in texts.items():
+        add_lexemes(given, found[session_id])
+    texts.clear()
 
 
 def search_arrays(lexemes: Lexemes, *, first_part: int = 0) -> list[list[Any]]:

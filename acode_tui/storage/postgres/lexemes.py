@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from acode_tui.domain.entities import Entity, Session, ToolCall
 from acode_tui.domain.search.facts import facts_of
-from acode_tui.domain.search.places import texts_of
 from acode_tui.domain.search.query import Conditions, Query, index_entries
-from acode_tui.domain.search.tokens import fold, index_tokens, tokens
+from acode_tui.domain.search.tokens import fold, index_tokens_of_all, tokens
 from acode_tui.domain.states import ToolCallState
 
 SEPARATOR = "\x1f"
@@ -36,10 +35,13 @@ EVERY_SESSION = "is=session"
 """A lexeme of each session, so that one without any word has a document too."""
 
 
-def add_lexemes(entity: Entity, found: dict[str, None]) -> None:
-    """Add the lexemes of one row."""
-    for text in texts_of(entity):
-        found.update(index_tokens(text))
+def add_lexemes(texts: Iterable[str], found: dict[str, None]) -> None:
+    """Add the lexemes of texts of one session."""
+    found.update(index_tokens_of_all(texts))
+
+
+def add_facts(entity: Entity, found: dict[str, None]) -> None:
+    """Add the lexemes of the facts of one row."""
     if isinstance(entity, Session):
         found.update(dict.fromkeys(_session_facts(entity)))
     elif isinstance(entity, ToolCall):

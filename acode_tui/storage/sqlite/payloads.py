@@ -8,8 +8,8 @@ record first: see ``outbox_writes``. ``docs/decisions/0017-one-waiting-record-a-
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,10 +27,13 @@ _ROWS = {
     kind: f"SELECT {rows.COLUMNS[kind]} FROM {table.name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
     for kind, table in TABLES.items()
 }
-_UPDATED = {
-    kind: [column.name for column in table.columns if column.kind != "bytes"].index("updated_at")
+_UPDATED = {kind: names.index("updated_at") for kind, names in rows.STORED_NAMES.items()}
+_TEXTS = {
+    kind: [rows.STORED_NAMES[kind].index(column.name) for column in table.columns if column.kind in ("text", "json")]
     for kind, table in TABLES.items()
 }
+_OTHER_BYTES = 256
+"""About what a row has beside its texts: ids, states and times."""
 
 ROW_IS_GONE = "its row is not in the workspace file any more"
 ROW_CHANGED = "its row has changed since"
@@ -83,27 +86,37 @@ def read_payloads(connection: sqlite3.Connection, payloads: Iterable[StoredPaylo
         if is_reference(each.entity_id, each.payload):
             referring[each.kind].append(each)
             continue
-        try:
-            found[each.key] = ReadPayload(decode_payload(each.kind, each.payload), len(each.payload))
-        except msgspec.DecodeError:
-            found[each.key] = ReadPayload(None, why=PAYLOAD_UNREADABLE)
+        found[each.key] = read_own(each.kind, each.payload)
     for kind, records in referring.items():
         wanted = json.dumps([each.entity_id for each in records])
         there = {row[0]: row for row in connection.execute(_ROWS[kind], (wanted,))}
         for each in records:
-            row = there.get(each.entity_id)
-            if row is None:
-                found[each.key] = ReadPayload(None, why=ROW_IS_GONE)
-            elif row[_UPDATED[kind]] != each.stamp:
-                found[each.key] = ReadPayload(None, why=ROW_CHANGED)
-            else:
-                found[each.key] = _read_row(kind, row)
+            found[each.key] = read_referred(kind, each.stamp, there.get(each.entity_id))
     return found
 
 
-def _read_row(kind: EntityType, row: rows.Row) -> ReadPayload:
+def read_own(kind: EntityType, payload: str) -> ReadPayload:
+    """The entity of a payload that is no reference."""
+    try:
+        return ReadPayload(decode_payload(kind, payload), len(payload))
+    except msgspec.DecodeError:
+        return ReadPayload(None, why=PAYLOAD_UNREADABLE)
+
+
+def read_referred(kind: EntityType, stamp: str, row: Sequence[Any] | None) -> ReadPayload:
+    """The entity of a reference with this stamp, given its row, None where there is none, in the order of
+    ``rows.COLUMNS``.
+    """
+    if row is None:
+        return ReadPayload(None, why=ROW_IS_GONE)
+    if row[_UPDATED[kind]] != stamp:
+        return ReadPayload(None, why=ROW_CHANGED)
     try:
         entity = rows.from_row(kind, row)
     except IntegrityError:
         return ReadPayload(None, why=ROW_UNREADABLE)
-    return ReadPayload(entity, sum([len(value) for value in row if value.__class__ is str]))
+    size = _OTHER_BYTES
+    for index in _TEXTS[kind]:
+        if row[index] is not None:
+            size += len(row[index])
+    return ReadPayload(entity, size)

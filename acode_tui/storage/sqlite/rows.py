@@ -49,8 +49,11 @@ def _stored(kind: EntityType) -> tuple[Column, ...]:
     return tuple(column for column in TABLES[kind].columns if column.kind != "bytes")
 
 
-COLUMNS: dict[EntityType, str] = {kind: quoted([c.name for c in _stored(kind)]) for kind in TABLES}
-"""Each entity's column list for SELECT, without an artifact's content."""
+STORED_NAMES: dict[EntityType, tuple[str, ...]] = {kind: tuple(c.name for c in _stored(kind)) for kind in TABLES}
+"""Each entity's columns without an artifact's content."""
+
+COLUMNS: dict[EntityType, str] = {kind: quoted(names) for kind, names in STORED_NAMES.items()}
+"""The same as a list for SELECT."""
 
 INSERT: dict[EntityType, str] = {kind: _insert(kind) for kind in TABLES}
 UPDATE: dict[EntityType, str] = {kind: _update(kind) for kind, table in TABLES.items() if table.mutable}

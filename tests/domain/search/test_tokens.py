@@ -8,7 +8,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from acode_tui.domain.search.tokens import MAX_TOKEN, fold, index_body, index_text, index_tokens, tokens, words
+from acode_tui.domain.search.tokens import (
+    MAX_TOKEN,
+    fold,
+    index_body,
+    index_text,
+    index_tokens,
+    index_tokens_of_all,
+    tokens,
+    words,
+)
 from tests.domain.search.texts import slices, texts
 
 
@@ -112,4 +121,6 @@ def test_a_long_run_is_cut_and_has_no_parts() -> None:
 def test_the_words_of_several_texts_are_the_tokens_of_each(given_texts: list[str]) -> None:
     """FTS5 folds the letters of ASCII, and them alone."""
     folded = {word.lower() if word.isascii() else word for word in index_body(given_texts).split(" ") if word}
-    assert folded == {token for text in given_texts for token in index_tokens(text)}
+    expected = {token for text in given_texts for token in index_tokens(text)}
+    assert folded == expected
+    assert set(index_tokens_of_all(given_texts)) == expected

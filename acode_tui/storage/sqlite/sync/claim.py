@@ -31,11 +31,14 @@ from acode_tui.storage.sqlite.contents import unpack
 from acode_tui.storage.sqlite.payloads import (
     CONTENT_DAMAGED,
     ROW_UNREADABLE,
-    StoredPayload,
+    STAMP_CHARS,
+    ReadPayload,
     is_reference,
-    read_payloads,
+    read_own,
+    read_referred,
     reference,
 )
+from acode_tui.storage.sqlite.rows import STORED_NAMES, quoted
 from acode_tui.storage.sqlite.sync import records
 from acode_tui.storage.sqlite.sync.records import RetryPolicy
 
@@ -51,11 +54,13 @@ WHERE o.processed_at IS NULL AND o.failed_at IS NULL AND (o.next_attempt_at IS N
 ORDER BY asked.key, o.idempotency_key
 """
 _PAYLOADS = "SELECT id, payload FROM outbox WHERE id IN (SELECT value FROM json_each(?))"
-_VERSIONS = {
-    kind: f"SELECT id, sync_version FROM {table.name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+# A record and its row together, in one statement for each kind.
+_RECORDS = {
+    kind: f"SELECT o.id, o.payload, {quoted(STORED_NAMES[kind], 't.')} FROM json_each(?) AS asked "  # noqa: S608
+    f"CROSS JOIN outbox AS o ON o.id = asked.value LEFT JOIN {table.name} AS t ON t.id = o.entity_id"
     for kind, table in TABLES.items()
-    if table.mutable
 }
+_VERSION = {kind: STORED_NAMES[kind].index("sync_version") for kind, table in TABLES.items() if table.mutable}
 _STAMP = {kind: f"SELECT updated_at FROM {table.name} WHERE id = ?" for kind, table in TABLES.items()}  # noqa: S608
 _OTHER = "SELECT 1 FROM outbox WHERE idempotency_key = ? AND id <> ?"
 _REFER = "UPDATE outbox SET idempotency_key = ?, payload = ? WHERE id = ? AND idempotency_key = ?"
@@ -177,36 +182,65 @@ def load(
     size, start, step = 0, 0, _FIRST_READ
     while start < len(claims) and size < max_bytes and not lost:
         part = claims[start : start + step]
-        payloads = _payloads(connection, part)
-        read = read_payloads(connection, (each[-1] for each in payloads))
-        bases = _bases(connection, part)
-        # A record that is gone was queued under another id by another worker: this one has lost its lease.
-        for each, versions in zip(part, payloads, strict=False):
-            entity, length, why = read[versions[-1].key]
+        read = _read(connection, part)
+        for each in read:
+            claim, (entity, length, why), _, _ = each
             size += length + (entity.size if isinstance(entity, Artifact) else 0)
             if entity is None:
-                lost.append(Unsendable(each.versions[-1], each.kind, each.entity_id, why))
+                lost.append(Unsendable(claim.versions[-1], claim.kind, claim.entity_id, why))
             elif not lost and (not batch or size <= max_bytes):
-                batch.append(_Loaded(each, versions, entity, bases.get(each.entity_id, 0)))
-        if len(payloads) < len(part):
+                batch.append(each)
+        if len(read) < len(part):
             break
         start += step
         if size < max_bytes // 4:
             step *= 2
-    return tuple([_claimed(each, redact) for each in _with_contents(connection, batch, lost)]), lost
+    return tuple(_claimed(_with_contents(connection, batch, lost), redact)), lost
 
 
-def _payloads(connection: sqlite3.Connection, claims: Sequence[Claim]) -> list[list[StoredPayload]]:
-    """The payloads of each row's records, up to the first row of which one is gone."""
-    ids = [version.id for each in claims for version in each.versions]
-    found = dict(connection.execute(_PAYLOADS, (json.dumps(ids),)))
-    made: list[list[StoredPayload]] = []
+class _Loaded(NamedTuple):
+    """A row to deliver, its entity, the version that this is based on, and its older payloads from the oldest on."""
+
+    claim: Claim
+    read: ReadPayload
+    base: int
+    past: Sequence[str]
+
+
+def _read(connection: sqlite3.Connection, claims: Sequence[Claim]) -> list[_Loaded]:
+    """What the records of each row stand for, up to the first row of which a record is gone.
+
+    Such a record was queued under another id by another worker: this one has lost its lease.
+    """
+    ids: defaultdict[EntityType, list[int]] = defaultdict(list)
+    older: list[int] = []
     for each in claims:
-        if any(version.id not in found for version in each.versions):
+        ids[each.kind].append(each.versions[-1].id)
+        if len(each.versions) > 1:
+            older += [version.id for version in each.versions[:-1]]
+    found: dict[int, tuple[Any, ...]] = {}
+    for kind, wanted in ids.items():
+        for row in connection.execute(_RECORDS[kind], (json.dumps(wanted),)):
+            found[row[0]] = row
+    payloads = dict(connection.execute(_PAYLOADS, (json.dumps(older),))) if older else {}
+    made: list[_Loaded] = []
+    for each in claims:
+        kind, entity_id, _, versions = each
+        newest = versions[-1]
+        if newest.id not in found:
             break
-        made.append(
-            [StoredPayload(version.key, each.kind, each.entity_id, found[version.id]) for version in each.versions]
-        )
+        past: Sequence[str] = ()
+        if len(versions) > 1:
+            past = [payloads[version.id] for version in versions[:-1] if version.id in payloads]
+            if len(past) < len(versions) - 1:
+                break
+        _, payload, *row = found[newest.id]
+        if is_reference(entity_id, payload):
+            read = read_referred(kind, newest.key[-STAMP_CHARS:], row if row[0] is not None else None)
+        else:
+            read = read_own(kind, payload)
+        base = row[_VERSION[kind]] or 0 if kind in _VERSION else 0
+        made.append(_Loaded(each, read, base, past))
     return made
 
 
@@ -228,46 +262,24 @@ def repair(connection: sqlite3.Connection, lost: Sequence[Unsendable], *, now: d
             connection.execute(_REFER, (key, reference(each.entity_id, row[0]), *each.record))
 
 
-def _bases(connection: sqlite3.Connection, chosen: Iterable[Claim]) -> dict[str, int]:
-    """The ``sync_version`` of each mutable row, by id."""
-    ids: defaultdict[EntityType, list[str]] = defaultdict(list)
-    for each in chosen:
-        if TABLES[each.kind].mutable:
-            ids[each.kind].append(each.entity_id)
-    found: dict[str, int] = {}
-    for kind, wanted in ids.items():
-        found.update(connection.execute(_VERSIONS[kind], (json.dumps(wanted),)))
-    return found
-
-
-class _Loaded(NamedTuple):
-    """A row to deliver, the payloads of its records, its entity, and the version that this is based on."""
-
-    claim: Claim
-    payloads: Sequence[StoredPayload]
-    entity: Entity
-    base: int
-
-
-def _claimed(loaded: _Loaded, redact: Redact[Any]) -> ClaimedRecord:
-    claim, payloads, entity, base = loaded
-    *past, newest = claim.versions
-    # A version that was overwritten by something else than this program is not known any more.
-    known = [payload.payload for payload in payloads[:-1] if not is_reference(claim.entity_id, payload.payload)]
-    sent = redact(entity)
-    original: Any = None if sent is entity else entity
-    if isinstance(original, Artifact):
-        original = msgspec.structs.replace(original, content=None)
-    row = ApplyRow(
-        record_id=newest.id,
-        idempotency_key=newest.key,
-        session_id=claim.session_id,
-        entity=sent,
-        base=base,
-        ancestors=_Ancestors(claim.kind, known, redact) if known else (),
-        original=original,
-    )
-    return ClaimedRecord(row=row, superseded=tuple(past))
+def _claimed(batch: Iterable[_Loaded], redact: Redact[Any]) -> Iterator[ClaimedRecord]:
+    for (kind, entity_id, session_id, versions), (entity, _, _), base, past in batch:
+        # A version that was overwritten by something else than this program is not known any more.
+        known = [payload for payload in past if not is_reference(entity_id, payload)]
+        sent = redact(entity)
+        original: Any = None if sent is entity else entity
+        if isinstance(original, Artifact):
+            original = msgspec.structs.replace(original, content=None)
+        row = ApplyRow(
+            record_id=versions[-1].id,
+            idempotency_key=versions[-1].key,
+            session_id=session_id,
+            entity=sent,
+            base=base,
+            ancestors=_Ancestors(kind, known, redact) if known else (),
+            original=original,
+        )
+        yield ClaimedRecord(row=row, superseded=tuple(versions[:-1]))
 
 
 def _with_contents(
@@ -290,5 +302,7 @@ def _with_contents(
         except IntegrityError:
             lost.append(Unsendable(claim.versions[-1], claim.kind, claim.entity_id, CONTENT_DAMAGED))
             break
-        complete.append(each._replace(entity=msgspec.structs.replace(each.entity, content=content)))
+        assert each.read.entity is not None
+        whole = msgspec.structs.replace(each.read.entity, content=content)
+        complete.append(each._replace(read=each.read._replace(entity=whole)))
     return complete
