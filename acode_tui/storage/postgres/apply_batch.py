@@ -82,12 +82,12 @@ async def deliver(
     lexemes = await lexemes_by_session([row.entity for row in batch if row.entity.id not in indexed])
     milliseconds = max(1000, round(idle_timeout * 1000))
     # If this machine vanishes, the server must not hold the head's lock for as long as TCP believes in it.
-    # The head is locked before the statement that writes takes its snapshot: what a pruning that had the lock removed
-    # is then known to be pruned.
-    await connection.execute(
-        f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; "
-        + statements.lock_head.format(uuid.UUID(workspace_id))
-    )
+    begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+    if delivery.writes_at_once:
+        # The head is locked before the statement that writes takes its snapshot: what a pruning that had the lock
+        # removed is then known to be pruned.
+        begin = f"{begin}; {statements.lock_head.format(uuid.UUID(workspace_id))}"
+    await connection.execute(begin)
     try:
         change_seq = await delivery.write(batch, lexemes, incarnation, known_seq)
         settle_rest = delivery.require_all if only_as_based else delivery.settle_rest
@@ -118,6 +118,9 @@ _SETTLED_PART = 1 << 20
 
 class Delivery:
     """The state of one delivery."""
+
+    writes_at_once = True
+    """Whether one statement updates the head and looks for pruned sessions, so that both have one snapshot."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ every node; rows of ``VALUES`` go to the shards of their sessions, so what is wr
 statement cannot compare rows of the tables with arrays either, so that is done here.
 
 The number of statements grows with the logarithm of the number of rows, because their texts have to stay few: each has
-a power of two of rows.
+a power of two of rows, or three halves of one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,6 +33,8 @@ from acode_tui.storage.postgres.rows import PG_TYPES, stored_columns
 
 _MOST_ROWS = 256
 """Rows of a statement: 256 tool calls have 4,096 parameters, and PostgreSQL takes 65,535."""
+_MOST_COPIES = 16
+"""A statement costs the cluster as much CPU as about as many rows."""
 _LEDGER = {"session_id": "uuid", "idempotency_key": "text", "payload_sha256": "bytea", "workspace_id": "uuid"}
 _SEARCH = {"session_id": "uuid", "part": "integer", "document": "text", "workspace_id": "uuid"}
 _KNOWN_KEY = "ON CONFLICT (session_id, idempotency_key) DO NOTHING RETURNING idempotency_key"
@@ -41,12 +43,18 @@ _KNOWN_KEY = "ON CONFLICT (session_id, idempotency_key) DO NOTHING RETURNING ide
 class DistributedDelivery(Delivery):
     """The state of one delivery to tables that are distributed."""
 
+    writes_at_once = False
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._known_words: dict[str, set[str]] = {}
+
     async def write(self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int) -> int:
         """Head, ledger, first writes and search index, a few statements each. Returns the batch's ``change_seq``."""
         change_seq = await self._require_head(
             await self._connection.fetchval(self._sql.head, self._workspace_id, incarnation, known_seq)
         )
-        pruned = await self._find_pruned(batch)
+        pruned = await self._find_pruned_and_words(batch, list(lexemes))
         batch = [row for row in batch if row.session_id not in pruned]
         lexemes = {session_id: words for session_id, words in lexemes.items() if session_id not in pruned}
         types = {**_LEDGER, "change_seq": "bigint"}
@@ -107,11 +115,29 @@ class DistributedDelivery(Delivery):
             if old is not None and (old.entity is None or _lacks_text(row.entity, old.entity, row.kind)):
                 self._edited.add(row.session_id)
 
+    async def _find_pruned_and_words(self, batch: Sequence[ApplyRow], session_ids: Sequence[str]) -> set[str]:
+        """Find the batch's pruned sessions, and what the index has of the others, in one round trip."""
+        if not session_ids:
+            return await self._find_pruned(batch)
+        sessions = sorted({row.session_id for row in batch})
+        self._known_words = {session_id: set() for session_id in session_ids}
+        pruned = set()
+        for row in await self._connection.fetch(self._sql.pruned_and_lexemes, sessions, session_ids):
+            if row["lexemes"] is None:
+                pruned.add(str(row["session_id"]))
+            else:
+                self._known_words[str(row["session_id"])].update(row["lexemes"])
+        return pruned
+
     async def _write_lexemes(self, lexemes: Lexemes, change_seq: int, first_part: int) -> None:
-        for row in await self._connection.fetch(self._sql.lexemes, list(lexemes)):
-            known = lexemes[str(row["session_id"])]
-            for lexeme in row["lexemes"]:
-                known.pop(lexeme, None)
+        # What was read counts once: afterwards the index has the words of this batch too.
+        known, self._known_words = self._known_words, {}
+        unread = [session_id for session_id in lexemes if session_id not in known]
+        for row in await self._connection.fetch(self._sql.lexemes, unread) if unread else ():
+            known.setdefault(str(row["session_id"]), set()).update(row["lexemes"])
+        for session_id, words in lexemes.items():
+            for word in known.get(session_id, ()):
+                words.pop(word, None)
         arrays = search_arrays(lexemes, first_part=first_part)
         types = {**_SEARCH, "change_seq": "bigint"}
         await self._insert("session_search", types, self._with_head(arrays, change_seq), "")
@@ -131,9 +157,11 @@ class DistributedDelivery(Delivery):
         """Insert rows, given as columns. ``first`` are the values of the parameters that ``conflict`` names."""
         returned: list[asyncpg.Record] = []
         rows = list(zip(*columns, strict=True))
-        for start, size in _groups(len(rows)):
+        for start, size in _groups(len(rows), may_repeat="DO NOTHING" in conflict):
             statement = _values(f"{self._sql.schema}.{table}", tuple(types.items()), size, len(first))
-            values = [value for row in rows[start : start + size] for value in row]
+            group = rows[start : start + size]
+            group += group[-1:] * (size - len(group))
+            values = [value for row in group for value in row]
             returned += await self._connection.fetch(f"{statement} {conflict}", *first, *values)
         return returned
 
@@ -159,11 +187,20 @@ async def held_otherwise_distributed(
     ]
 
 
-def _groups(rows: int) -> Iterator[tuple[int, int]]:
-    """Start and size of each group of rows; a size is a power of two."""
+def _groups(rows: int, *, may_repeat: bool) -> Iterator[tuple[int, int]]:
+    """Start and size of each group of rows; a size is a power of two.
+
+    ``may_repeat``: where a second copy of a row changes nothing, the last group may be larger than what is left, and
+    some copies of its last row cost less than another statement. Otherwise three times a power of two is a size too.
+    """
     start = 0
     while start < rows:
-        size = min(1 << ((rows - start).bit_length() - 1), _MOST_ROWS)
+        left = rows - start
+        size = min(1 << (left.bit_length() - 1), _MOST_ROWS)
+        if may_repeat and size < left and 2 * size <= min(left + _MOST_COPIES, _MOST_ROWS):
+            size *= 2
+        elif not may_repeat and size in (2, 4, 8) and left >= size + size // 2:
+            size += size // 2
         yield start, size
         start += size
 

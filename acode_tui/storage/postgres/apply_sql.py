@@ -34,6 +34,10 @@ class ApplyStatements:
             "SELECT session_id, tsvector_to_array(document) AS lexemes "  # noqa: S608
             f"FROM {self.schema}.session_search WHERE session_id = ANY($1::uuid[])"
         )
+        self.pruned_and_lexemes = (
+            f"SELECT * FROM (SELECT session_id, NULL::text[] AS lexemes FROM {self.schema}.pruned_sessions "  # noqa: S608
+            f"WHERE session_id = ANY($1::uuid[]) UNION ALL {self.lexemes.replace('$1', '$2')}) AS u"
+        )
         self.delivered = (
             f"SELECT idempotency_key, payload_sha256 FROM {self.schema}.sync_inbox "  # noqa: S608
             "WHERE session_id = ANY($1::uuid[]) AND idempotency_key = ANY($2::text[])"
