@@ -44,8 +44,10 @@ TOOL_CALL_TARGETS: dict[ToolCallState, tuple[ToolCallState, ...]] = {
 
 SESSION_TERMINAL = frozenset(state for state, targets in SESSION_TARGETS.items() if not targets)
 WORK_DONE = frozenset({_W.COMPLETED, _W.SKIPPED})
-TOOL_CALL_DONE = frozenset({_C.SUCCEEDED, _C.CANCELLED})
-_WORK_TERMINAL = frozenset(state for state, targets in WORK_TARGETS.items() if not targets)
+TOOL_CALL_DONE = (_C.SUCCEEDED, _C.CANCELLED)
+"""A tuple: looking for an enum in a set calls its hash, which is written in Python."""
+_COMPLETED = _W.COMPLETED
+_WORK_TERMINAL = tuple(state for state, targets in WORK_TARGETS.items() if not targets)
 
 
 def session_targets(current: SessionState, paused_from: SessionState | None = None) -> tuple[SessionState, ...]:
@@ -125,8 +127,11 @@ def derive_step_state(own: WorkState, calls: Collection[ToolCallState]) -> WorkS
     """The state that a step's tool calls imply; ``own`` if it is final, if there are no calls or they imply none."""
     if not calls or own in _WORK_TERMINAL:
         return own
-    if all(state in TOOL_CALL_DONE for state in calls):
-        return WorkState.COMPLETED
+    for state in calls:
+        if state not in TOOL_CALL_DONE:
+            break
+    else:
+        return _COMPLETED
     if ToolCallState.FAILED in calls:
         return WorkState.FAILED
     if ToolCallState.EXECUTING in calls:

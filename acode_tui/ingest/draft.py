@@ -7,10 +7,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
+
 from acode_tui.domain.states import ArtifactType, ToolCallState
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS, escape
 from acode_tui.ingest.counts import Counts
 from acode_tui.ingest.observe import observer
+
+# Bound once: until Python 3.12, finding a member in its enum takes longer than most of what is done with it.
+_EXECUTING, _SUCCEEDED = ToolCallState.EXECUTING, ToolCallState.SUCCEEDED
+_RESPONSE, _REASONING = ArtifactType.MODEL_RESPONSE, ArtifactType.REASONING
 
 MAX_TITLE_CHARS = 200
 MAX_EVENT_TEXT = 500
@@ -23,7 +29,7 @@ class NeedsWholeFileError(Exception):
     """The lines after those of an earlier import cannot be read without them."""
 
 
-class ArtifactDraft(NamedTuple):
+class ArtifactDraft(msgspec.Struct, frozen=True, gc=False):
     """``label`` distinguishes the artifacts of one task, step or call that have the same content."""
 
     label: str
@@ -58,7 +64,7 @@ class CallDraft:
         self.name = name
         self.parameters = parameters
         self.at = at
-        self.state = ToolCallState.EXECUTING
+        self.state = _EXECUTING
         self.done_at: datetime | None = None
         self.error: str | None = None
         self.facts: dict[str, Any] = {}
@@ -67,13 +73,13 @@ class CallDraft:
     @property
     def is_open(self) -> bool:
         """Whether no result has arrived yet."""
-        return self.state is ToolCallState.EXECUTING
+        return self.state is _EXECUTING
 
     def complete(self, state: ToolCallState, at: datetime | None, error: str | None = None) -> None:
         """Note the result. A later result replaces an earlier one."""
         self.state = state
         self.done_at = at
-        self.error = error if state is not ToolCallState.SUCCEEDED else None
+        self.error = error if state is not _SUCCEEDED else None
 
     def add_artifact(self, artifact: ArtifactDraft) -> None:
         """Add an artifact; a repeated one adds nothing."""
@@ -112,10 +118,10 @@ class UnclaimedResult(CallDraft):
             name = artifact.name
             if name.startswith(MISSING_CALL):
                 name = call.name + name.removeprefix(MISSING_CALL)
-            call.artifacts.append(artifact._replace(name=name))
+            call.artifacts.append(msgspec.structs.replace(artifact, name=name))
 
     def _in_step(self, artifact: ArtifactDraft) -> ArtifactDraft:
-        return artifact._replace(label=f"{artifact.label} of {self.key}")
+        return msgspec.structs.replace(artifact, label=f"{artifact.label} of {self.key}")
 
 
 class ImageDraft(NamedTuple):
@@ -294,9 +300,12 @@ class RunDraft:
 
     def begin_step(self, key: str, at: datetime | None, line: int) -> StepDraft:
         """Begin a step of the current task. Work before any prompt goes to an implicit task."""
-        task = self.task or self.begin_task("implicit", "(before the first prompt)", at, line, implicit=True)
+        if not self.tasks:
+            self.begin_task("implicit", "(before the first prompt)", at, line, implicit=True)
+        task = self.tasks[-1]
         if task.steps:
-            task.steps[-1].followed, task.steps[-1].followed_at = True, at
+            before = task.steps[-1]
+            before.followed, before.followed_at = True, at
         step = StepDraft(key, at, task.step_count)
         if self.marks:
             step.metadata.update(self.marks)
@@ -315,9 +324,7 @@ class RunDraft:
         count = step.texts
         step.texts += 1
         title = name if count == 0 else f"{name} {count + 1}"
-        step.artifacts.append(
-            ArtifactDraft(str(count), ArtifactType.MODEL_RESPONSE, title, to_bytes(text), "text/markdown", at)
-        )
+        step.artifacts.append(ArtifactDraft(str(count), _RESPONSE, title, to_bytes(text), "text/markdown", at))
         if not step.name:
             step.name = shorten(one_line(text), MAX_TITLE_CHARS)
 
@@ -328,9 +335,8 @@ class RunDraft:
         count = step.reasonings
         step.reasonings += 1
         name = "reasoning" if count == 0 else f"reasoning {count + 1}"
-        step.artifacts.append(
-            ArtifactDraft(f"reasoning {count}", ArtifactType.REASONING, name, to_bytes(text), "text/markdown", at)
-        )
+        label = f"reasoning {count}"
+        step.artifacts.append(ArtifactDraft(label, _REASONING, name, to_bytes(text), "text/markdown", at))
 
     def call(self, step: StepDraft, key: str, name: str, parameters: Any, at: datetime | None) -> CallDraft:
         """Add a call, once per id. It takes over a result that came before it."""
@@ -391,9 +397,7 @@ class RunDraft:
     def keep_text(self, name: str, content: str, line: int, at: datetime | None) -> None:
         """Keep a text of an event whole, with the current task, where the event's reason cannot hold it."""
         if self.task is not None and len(content) > MAX_EVENT_TEXT:
-            draft = ArtifactDraft(
-                f"note {line}", ArtifactType.MODEL_RESPONSE, name, to_bytes(content), "text/markdown", at
-            )
+            draft = ArtifactDraft(f"note {line}", _RESPONSE, name, to_bytes(content), "text/markdown", at)
             self.task.artifacts.append(draft)
 
     def supersede(self, count: int) -> list[TaskDraft]:

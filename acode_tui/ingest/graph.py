@@ -33,6 +33,9 @@ MAX_ERROR_CHARS = 1_000
 CUT_OFF = "cutOff"
 UNCLAIMED = "unclaimedResults"
 """The key in a step's metadata for results that arrive in it and whose calls are not in the file."""
+# Bound once: until Python 3.12, finding a member in its enum takes longer than most of what is done with it.
+_EXECUTING, _REASONING = ToolCallState.EXECUTING, ArtifactType.REASONING
+_IN_PROGRESS, _COMPLETED = WorkState.IN_PROGRESS, WorkState.COMPLETED
 _DONE = (ToolCallState.SUCCEEDED, ToolCallState.FAILED, ToolCallState.CANCELLED)
 _WITHOUT_ERROR = (ToolCallState.SUCCEEDED, ToolCallState.EXECUTING, ToolCallState.PENDING)
 
@@ -70,6 +73,8 @@ class GraphBuilder:
         self._limits = header.limits
         self._id = ImportedIds(header.source, header.session_id).id
         self._artifact_ids: set[str] = set()
+        self._last, self._stamp = EPOCH, format_time(EPOCH)
+        """The time of the artifact before, and its text."""
         self.artifacts = 0
 
     def build(self, run: RunDraft, events: Iterable[EventDraft], outcome: Outcome) -> SessionGraph:
@@ -168,24 +173,29 @@ class GraphBuilder:
         step_id = self._id("step", step.key)
         created = step.at or self._start
         artifacts = self._artifacts(step.artifacts, created, step.cut_off, task_id, step_id)
-        # Reasoning is not an answer: a step that has only that is still under way.
-        for row in artifacts:
-            if row.type is not ArtifactType.REASONING:
+        settled = created if step.updated_at is None else max(created, step.updated_at)
+        for artifact in artifacts:
+            if artifact.updated_at > settled:
+                settled = artifact.updated_at
+            # Reasoning is not an answer: a step that has only that is still under way.
+            if artifact.type is not _REASONING:
                 step.has_artifacts = True
-        calls = [self._call(call, task_id, step_id, ended, in_progress, failure) for call in step.calls]
-        states = [*step.states, *[row.state for row in calls]]
-        settled = _latest(created, artifacts)
-        if step.updated_at is not None and step.updated_at > settled:
-            settled = step.updated_at
+        updated, states, calls = settled, list(step.states), []
+        for call in step.calls:
+            row = self._call(call, task_id, step_id, ended, in_progress, failure)
+            calls.append(row)
+            states.append(row.state)
+            if row.updated_at > updated:
+                updated = row.updated_at
+            if row.updated_at > settled and not call.is_open:
+                settled = row.updated_at
         for result in step.unclaimed.values():
             states.append(result.state)
             if result.done_at is not None and result.done_at > settled:
                 settled = result.done_at
-        step.updated_at = _latest(
-            settled, [row for call, row in zip(step.calls, calls, strict=True) if not call.is_open]
-        )
+        step.updated_at = settled
         # The model's words alone are the whole step: nothing of it is under way.
-        own = WorkState.IN_PROGRESS if states or (in_progress and not step.has_artifacts) else WorkState.COMPLETED
+        own = _IN_PROGRESS if states or (in_progress and not step.has_artifacts) else _COMPLETED
         return StepGraph(
             id=step_id,
             session_id=self._session,
@@ -195,7 +205,7 @@ class GraphBuilder:
             order=step.order,
             metadata=_step_metadata(step, self._limits.max_metadata_bytes),
             created_at=created,
-            updated_at=_latest(step.updated_at, calls),
+            updated_at=max(updated, settled),
             artifacts=artifacts,
             tool_calls=tuple(calls),
         )
@@ -211,15 +221,15 @@ class GraphBuilder:
     ) -> ToolCallGraph:
         created = call.at or self._start
         state, error, done = call.state, call.error, call.done_at or self._start
-        if state is ToolCallState.EXECUTING and not in_progress:
+        if state is _EXECUTING and not in_progress:
             state, error, done = ToolCallState.CANCELLED, failure or "no result followed", ended
-        completed = max(created, done) if state in _DONE else None
+        completed = None if state not in _DONE else done if done > created else created
         call_id = self._id("call", call.key)
-        facts = dict(call.facts)
+        facts = call.facts
         cut_off: list[dict[str, Any]] = []
         artifacts = self._artifacts(call.artifacts, created, cut_off, task_id, step_id, call_id)
         if cut_off:
-            facts[CUT_OFF] = cut_off
+            facts = {**facts, CUT_OFF: cut_off}
         return ToolCallGraph(
             id=call_id,
             session_id=self._session,
@@ -250,19 +260,17 @@ class GraphBuilder:
             return ()
         holder, limit = call_id or step_id or task_id, self._limits.max_artifact_bytes
         built = []
-        last, stamp = None, ""
         for draft in drafts:
             content = draft.content
             if len(content) > limit:
                 cut_off.append({"name": draft.name, "size": len(content), "contentHash": digest(content)})
                 content = _cut(content, limit)
             at = draft.at or created
-            if at is not last:  # nearly all of a step have one time
-                last, stamp = at, format_time(at)
+            if at is not self._last:  # nearly all of a step have one time
+                self._last, self._stamp = at, format_time(at)
+            kind, name, media = draft.type, draft.name, draft.content_type
             content_hash = digest(content)
-            artifact_id = self._id(
-                "artifact", holder, draft.label, draft.type, draft.name, draft.content_type, stamp, content_hash
-            )
+            artifact_id = self._id("artifact", holder, draft.label, kind, name, media, self._stamp, content_hash)
             if artifact_id in self._artifact_ids:
                 continue
             self._artifact_ids.add(artifact_id)
@@ -273,10 +281,10 @@ class GraphBuilder:
                     task_id=task_id,
                     step_id=step_id,
                     tool_call_id=call_id,
-                    type=draft.type,
-                    name=draft.name,
+                    type=kind,
+                    name=name,
                     content_hash=content_hash,
-                    content_type=draft.content_type,
+                    content_type=media,
                     size=len(content),
                     content=content,
                     created_at=at,
@@ -287,8 +295,8 @@ class GraphBuilder:
         return tuple(built)
 
 
-def _latest(first: datetime, rows: Iterable[Artifact | ToolCallGraph]) -> datetime:
-    """The latest of a time and the stamps of rows. Nearly all have none or one."""
+def _latest(first: datetime, rows: tuple[Artifact, ...]) -> datetime:
+    """The latest of a time and the stamps of artifacts."""
     for row in rows:
         if row.updated_at > first:
             first = row.updated_at

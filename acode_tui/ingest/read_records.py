@@ -7,7 +7,7 @@ import msgspec
 
 from acode_tui.ingest.counts import SkippedLines
 from acode_tui.ingest.observe import Observer, observer
-from acode_tui.ingest.records import LineDecoder, parse_any
+from acode_tui.ingest.records import NOT_STRICT, LineDecoder, parse_any
 from acode_tui.ingest.salvage import Salvaged, salvage
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -26,7 +26,7 @@ def read_records(
 
     Returns the other lines and the number of the last line that was an object. Those of the lines before may be given.
     """
-    decode = decoder.decode
+    decode, decode_strictly = decoder.decode, decoder.decode_strictly
     if (watching := observer()) is not None:
         take = _announced(take, watching)
     skipped = skipped or SkippedLines()
@@ -36,7 +36,11 @@ def read_records(
             continue
         if number == 1 and line.startswith(_BOM):
             line = line[len(_BOM) :]
-        record = decode(line)
+        record: R | None
+        try:
+            record = decode_strictly(line)
+        except NOT_STRICT:
+            record = decode(line)
         if record is None:
             if not line.strip():
                 skipped.blank.append(number)

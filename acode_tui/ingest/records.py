@@ -15,6 +15,8 @@ import msgspec
 from acode_tui.domain.clock import EPOCH
 from acode_tui.domain.validation import escape
 
+NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 R = TypeVar("R", bound=msgspec.Struct)
 
 MAX_DEPTH = 60
@@ -25,18 +27,21 @@ _HAZARD = re.compile(rb"\\u(?:0000|[dD][89a-fA-F]|[eE]000)")
 
 
 class LineDecoder(Generic[R]):
-    """Decodes lines as one record type. A field of the wrong type counts as absent."""
+    """Decodes lines as one record type. A field of the wrong type counts as absent.
+
+    ``decode_strictly`` is quicker, and raises one of ``NOT_STRICT`` for a line that ``decode`` may still read.
+    """
 
     def __init__(self, type_: type[R]) -> None:
         self._type = type_
-        self._decode = msgspec.json.Decoder(type_).decode
+        self.decode_strictly = msgspec.json.Decoder(type_).decode
         self._fields = msgspec.structs.fields(type_)
 
     def decode(self, line: bytes) -> R | None:
         """The record, or None if the line is not a JSON object."""
         try:
-            return self._decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self.decode_strictly(line)
+        except NOT_STRICT:
             return self._lenient(parse_any(line))
 
     def of(self, value: Any) -> R | None:
@@ -130,14 +135,16 @@ def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:
             return CUT
         changed: dict[str, Any] | None = None
         for key, item in value.items():
-            if not dirty and type(item) is str:
-                continue
-            kept = storable(item, dirty=dirty, depth=depth - 1)
+            if type(item) is str:
+                kept = escape(item) if dirty else item
+            else:
+                kept = storable(item, dirty=dirty, depth=depth - 1)
             if kept is not item:
                 changed = dict(value) if changed is None else changed
                 changed[key] = kept
         result = value if changed is None else changed
-        return {escape(key): item for key, item in result.items()} if dirty else result
+        keys = "".join(result) if dirty else ""
+        return result if escape(keys) is keys else {escape(key): item for key, item in result.items()}
     if kind is list:
         if depth == 0:
             return CUT

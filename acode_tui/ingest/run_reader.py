@@ -22,6 +22,9 @@ from acode_tui.ingest.records import label
 from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
 from acode_tui.ingest.usage import StepUsage, Tokens
 
+# Bound once: until Python 3.12, finding a member in its enum takes longer than most of what is done with it.
+_EXECUTING = SessionState.EXECUTING
+_WORK, _ANSWER = LastSeen.WORK, LastSeen.ANSWER
 MAX_UNKNOWN = 100
 """So many types of unknown records are counted by name."""
 
@@ -51,7 +54,8 @@ class RunReader:
     def at(self, line: int, moment: datetime | None) -> datetime | None:
         """Note that a record begins, and its time. Returns the time, or that of the record before."""
         self.has_records = True
-        self.begin_record(line)
+        if self._observer is not None:
+            self._observer.begin_record(line, None)
         if line > self.timeline.next_checkpoint:
             self.timeline.pass_checkpoint(line)
         return self.bounds.note(moment)
@@ -100,18 +104,18 @@ class RunReader:
         step = self.run.steps.get(key)
         if step is None:
             step = self.run.begin_step(key, at, line)
-            self.timeline.change_state(SessionState.EXECUTING, "the model set to work", line)
+            self.timeline.change_state(_EXECUTING, "the model set to work", line)
         if model:
             self.models.note(model, line)
             step.metadata["model"] = model
-        self.last = LastSeen.WORK
+        self.last = _WORK
         return step
 
     def say(self, step: StepDraft, text: str, at: datetime | None) -> None:
         """A piece of the model's answer."""
         if text.strip():
             self.run.respond(step, text, at)
-            self.last = LastSeen.ANSWER
+            self.last = _ANSWER
 
     def note(self, reason: str, line: int, content: str = "") -> None:
         """An event that changes no state. Its text is also kept whole, with the task, where an event cannot hold it."""

@@ -40,9 +40,13 @@ class Tokens(msgspec.Struct):
         self.cache_write += cache_write
         self.cache_write_1h += cache_write_1h
 
-    def numbers(self) -> tuple[int, int, int, int, int]:
-        """The numbers in the order in which ``add`` takes them."""
-        return self.input, self.output, self.cache_read, self.cache_write, self.cache_write_1h
+    def add_all(self, other: "Tokens") -> None:
+        """Add each number of other ones."""
+        self.input += other.input
+        self.output += other.output
+        self.cache_read += other.cache_read
+        self.cache_write += other.cache_write
+        self.cache_write_1h += other.cache_write_1h
 
     @classmethod
     def of(cls, plain: Mapping[str, int]) -> "Tokens":
@@ -184,7 +188,7 @@ class MessageUsage:
         total = msgspec.structs.replace(self._settled)
         for key, tokens in self._tokens.items():
             if key in self._counted or key not in self._claims:
-                total.add(*tokens.numbers())
+                total.add_all(tokens)
         return total, b"".join([claimed, *(self._claims[key] for key in added)])
 
     def note_steps(self, steps: Mapping[str, "HasMetadata"]) -> None:
@@ -217,7 +221,7 @@ class MessageUsage:
             if key in kept:
                 saved.append(SavedUsage(key, tokens, claim, key in self._counted, self._costs.get(key)))
             elif claim is None or key in self._counted:
-                settled.add(*tokens.numbers())
+                settled.add_all(tokens)
         return saved, settled, self._add_costs(key for key in self._costs if key not in kept)
 
     def restore(self, saved: list[SavedUsage], settled: Tokens, cost: float | None) -> None:
@@ -297,7 +301,7 @@ class StepUsage:
         for key, tokens in self._tokens.items():
             if not won.get(key, True):
                 continue
-            total.add(*tokens.numbers())
+            total.add_all(tokens)
             step = steps.get(key)
             if step is not None:
                 step.metadata["tokens"] = tokens.plain()

@@ -9,7 +9,6 @@ from acode_tui.ingest.counts import Counts
 from acode_tui.ingest.documents import DocumentShape
 from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
 from acode_tui.ingest.read_records import one_document
-from acode_tui.ingest.records import needs_escape
 
 NAME = "atif"
 _SHAPE = DocumentShape(
@@ -42,9 +41,7 @@ class Atif(TranscriptFormat):
         return _SHAPE
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
-        given = list(lines)
-        document, skipped = one_document(given)
+        document, skipped = one_document(lines)
         if document is None:
             return Parsed(counts=Counts(), skipped=skipped)
-        dirty = any(line is not None and needs_escape(line) for _, line in given)
-        return read_document(document, context, skipped, dirty=dirty)
+        return read_document(document, context, skipped)

@@ -13,17 +13,17 @@ from acode_tui.ingest.run_reader import RunReader
 from acode_tui.ingest.usage import Tokens
 
 SOURCE = "atif"
+# Bound once: until Python 3.12, finding a member in its enum takes longer than most of what is done with it.
+_CALL, _RESULT = LastSeen.CALL, LastSeen.RESULT
+_SUCCEEDED, _OUTPUT = ToolCallState.SUCCEEDED, ArtifactType.COMMAND_OUTPUT
 MAX_NESTED = 8
 """Levels of subagents within subagents that are read."""
 
 
-def read_document(document: dict[str, Any], context: ReadContext, skipped: SkippedLines, *, dirty: bool) -> Parsed:
-    """The sessions of a document: the trajectory, and those of its subagents that it embeds.
-
-    ``dirty``: a string in it may need escaping (``needs_escape``).
-    """
+def read_document(document: dict[str, Any], context: ReadContext, skipped: SkippedLines) -> Parsed:
+    """The sessions of a document: the trajectory, and those of its subagents that it embeds."""
     parsed: list[Parsed] = []
-    _read(document, context, skipped, "", parsed, MAX_NESTED, dirty)
+    _read(document, context, skipped, "", parsed, MAX_NESTED)
     whole = parsed[0]
     counts = Counts()
     for part in parsed:
@@ -40,14 +40,13 @@ def _read(
     parent: str,
     parsed: list[Parsed],
     depth: int,
-    dirty: bool,
 ) -> None:
     native = _native_id(document, context, parent, len(parsed))
-    parsed.append(AtifReader(document, context, dirty).read(native, parent, skipped))
+    parsed.append(AtifReader(document, context).read(native, parent, skipped))
     embedded = document.get("subagent_trajectories")
     for child in embedded if isinstance(embedded, list) and depth else ():
         if isinstance(child, dict):
-            _read(child, context, SkippedLines(), native, parsed, depth - 1, dirty)
+            _read(child, context, SkippedLines(), native, parsed, depth - 1)
 
 
 def _native_id(document: dict[str, Any], context: ReadContext, parent: str, index: int) -> str:
@@ -59,9 +58,8 @@ def _native_id(document: dict[str, Any], context: ReadContext, parent: str, inde
 class AtifReader:
     """Reads one trajectory."""
 
-    def __init__(self, document: dict[str, Any], context: ReadContext, dirty: bool) -> None:
+    def __init__(self, document: dict[str, Any], context: ReadContext) -> None:
         self._document = document
-        self._dirty = dirty
         self._reader = RunReader(SOURCE, context)
         self._own_calls: dict[str, CallDraft] = {}
         """The calls of the current step by the ids that it gives them."""
@@ -137,7 +135,7 @@ class AtifReader:
             # Ids are unique in a step, and need not be so in the trajectory.
             key = f"{step}:{index}"
         name = label(given.get("function_name")) or "(unnamed tool)"
-        parameters = storable(given.get("arguments"), dirty=self._dirty)
+        parameters = storable(given.get("arguments"), dirty=True)
         call = reader.run.call(draft, key, name, parameters, reader.bounds.current)
         own = _own(given)
         if own is not None and own.get("state") in _ENDED:
@@ -145,7 +143,7 @@ class AtifReader:
             call.complete(state, reader.bounds.current, text(own.get("error")) or state.value)
         if not draft.name:
             draft.name = name
-        reader.last = LastSeen.CALL
+        reader.last = _CALL
         return call
 
     def _take_results(self, draft: StepDraft | None, step: dict[str, Any]) -> None:
@@ -165,14 +163,14 @@ class AtifReader:
                 continue
             # The format has no sign of failure: a result is what the tool returned, unless an export says more.
             if call.is_open:
-                call.complete(ToolCallState.SUCCEEDED, at)
+                call.complete(_SUCCEEDED, at)
             own = _own(result)
             if own is not None and own.get("is_error"):
                 continue
             call.facts["characters"] = call.facts.get("characters", 0) + len(content)
             call.add_artifact(_output(f"result {index}", f"{call.name} result", content, at, own))
-            if self._reader.last is LastSeen.CALL:
-                self._reader.last = LastSeen.RESULT
+            if self._reader.last is _CALL:
+                self._reader.last = _RESULT
 
     def _call_of(self, draft: StepDraft | None, result: dict[str, Any]) -> CallDraft | None:
         """The call that a result belongs to: the one that it names, else the only one of its step."""
@@ -196,8 +194,8 @@ _ENDED = {"Failed": ToolCallState.FAILED, "Cancelled": ToolCallState.CANCELLED}
 
 def _output(name_of: str, name: str, content: str, at: Any, own: dict[str, Any] | None) -> ArtifactDraft:
     if not own:
-        return ArtifactDraft(name_of, ArtifactType.COMMAND_OUTPUT, name, to_bytes(content), "text/plain", at)
-    type = _TYPES.get(text(own.get("type")), ArtifactType.COMMAND_OUTPUT)
+        return ArtifactDraft(name_of, _OUTPUT, name, to_bytes(content), "text/plain", at)
+    type = _TYPES.get(text(own.get("type")), _OUTPUT)
     media = label(own.get("content_type"), 255) or "text/plain"
     return ArtifactDraft(name_of, type, label(own.get("name"), 1_000) or name, to_bytes(content), media, at)
 

@@ -14,11 +14,13 @@ from acode_tui.ingest.finish import LastSeen
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.pi.records import Entry, Message
 from acode_tui.ingest.pi.results import attach_result
-from acode_tui.ingest.records import label, needs_escape, number, parse_stamp, storable, text
+from acode_tui.ingest.records import label, number, parse_stamp, storable, text
 from acode_tui.ingest.run_reader import RunReader
 from acode_tui.ingest.usage import Tokens, claim_key
 
 SOURCE = "pi"
+# Bound once: until Python 3.12, finding a member in its enum takes longer than most of what is done with it.
+_CALL, _RESULT, _INTERRUPTION = LastSeen.CALL, LastSeen.RESULT, LastSeen.INTERRUPTION
 _QUIET = frozenset({"thinking_level_change", "custom"})
 """Entries that say nothing about the run."""
 
@@ -43,19 +45,18 @@ class PiReader:
             reader.sessions.note_session(entry.id, line)
             if self._header is None:
                 self._header = entry
-                self._started = text(entry.timestamp)
+                self._started = entry.timestamp or ""
                 reader.bounds.note(parse_stamp(entry.timestamp))
             return
-        key = text(entry.id)
-        if key:
-            self._parents[key] = text(entry.parent_id)
-            self._leaf = key
-        if self._is_copy(entry):
+        if entry.id:
+            self._parents[entry.id] = entry.parent_id or ""
+            self._leaf = entry.id
+        if kind == "message" and self._is_copy(entry):
             reader.because("id and timestamp of an entry that another session has")
             return
         reader.at(line, parse_stamp(entry.timestamp))
         if kind == "message" and entry.message is not None:
-            self._take_message(line, raw, entry, entry.message)
+            self._take_message(line, entry, entry.message)
         elif kind == "model_change":
             reader.models.note(label(entry.model_id), line)
         elif kind in ("compaction", "branch_summary"):
@@ -67,20 +68,19 @@ class PiReader:
             self._title = label(entry.name) or self._title
         elif kind == "label":
             reader.note(f"label: {label(entry.label)}", line)
-        elif type(kind) is not str or kind not in _QUIET:
+        elif kind not in _QUIET:
             reader.count_unknown(kind)
 
     def _is_copy(self, entry: Entry) -> bool:
-        """Whether another session has this entry. A file that was branched off begins with those of its origin.
+        """Whether another session has this message. A file that was branched off begins with those of its origin.
 
         Only they are older than the file's own header.
         """
-        stamp = text(entry.timestamp)
-        if entry.type != "message" or not stamp or not entry.id:
+        if not entry.timestamp or not entry.id:
             return False
-        claim = claim_key(text(entry.id), stamp)
+        claim = claim_key(entry.id, entry.timestamp)
         self._claimed.append(claim)
-        if stamp >= self._started:
+        if entry.timestamp >= self._started:
             return False
         (is_own,) = self._reader.context.claims.claim(self._session_id, [claim])
         if not is_own:
@@ -99,20 +99,20 @@ class PiReader:
 
     # -- messages
 
-    def _take_message(self, line: int, raw: bytes, entry: Entry, message: Message) -> None:
+    def _take_message(self, line: int, entry: Entry, message: Message) -> None:
         reader = self._reader
         at = reader.bounds.current
         role = message.role
         if role == "user":
-            key = text(entry.id) or f"prompt:{reader.run.task_count}"
+            key = entry.id or f"prompt:{reader.run.task_count}"
             reader.begin_task(key, text_of(message.content), at, line, _images(message.content))
         elif role == "assistant":
-            self._take_answer(line, raw, entry, message)
+            self._take_answer(line, entry, message)
         elif role == "toolResult":
             call = reader.run.result_of(text(message.tool_call_id) or f"result:{line}", at, line)
             attach_result(call, message, at)
-            if reader.last is not LastSeen.INTERRUPTION:
-                reader.last = LastSeen.RESULT
+            if reader.last is not _INTERRUPTION:
+                reader.last = _RESULT
         elif role == "bashExecution":
             code = message.exit_code
             how = "cancelled" if message.cancelled is True else f"exit code {code}" if type(code) is int else "no exit"
@@ -122,12 +122,11 @@ class PiReader:
         elif role not in ("branchSummary", "compactionSummary"):
             reader.count_unknown(f"message/{label(role)}")
 
-    def _take_answer(self, line: int, raw: bytes, entry: Entry, message: Message) -> None:
+    def _take_answer(self, line: int, entry: Entry, message: Message) -> None:
         reader = self._reader
         at = reader.bounds.current
-        key = text(entry.id) or text(message.response_id) or f"message:{reader.run.step_count}"
+        key = entry.id or text(message.response_id) or f"message:{reader.run.step_count}"
         step = reader.begin_step(key, at, line, label(message.model))
-        is_dirty: bool | None = None
         for index, block in enumerate(message.content if type(message.content) is list else ()):
             kind = block.get("type") if type(block) is dict else None
             if kind == "text":
@@ -136,11 +135,10 @@ class PiReader:
                 reader.run.reason(step, text(block.get("thinking")), at)
             elif kind == "toolCall":
                 name = label(block.get("name")) or "(unnamed tool)"
-                is_dirty = needs_escape(raw) if is_dirty is None else is_dirty
-                parameters = storable(block.get("arguments"), dirty=is_dirty)
+                parameters = storable(block.get("arguments"), dirty=True)
                 reader.run.call(step, text(block.get("id")) or f"{key}:{index}", name, parameters, at)
                 step.name = step.name or name
-                reader.last = LastSeen.CALL
+                reader.last = _CALL
             elif kind is not None:
                 reader.count_unknown(f"content/{label(kind)}")
         usage = message.usage

@@ -29,10 +29,10 @@ class Message(msgspec.Struct, rename="camel"):
 class Entry(msgspec.Struct, rename="camel"):
     """A line: the session's header, or an entry of its tree."""
 
-    type: Any = None
-    id: Any = None
-    parent_id: Any = None
-    timestamp: Any = None
+    type: str | None = None
+    id: str | None = None
+    parent_id: str | None = None
+    timestamp: str | None = None
     message: Message | None = None
     cwd: Any = None
     version: Any = None

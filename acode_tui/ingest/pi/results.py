@@ -8,14 +8,18 @@ from acode_tui.ingest.contents import image_of, text_of
 from acode_tui.ingest.draft import ArtifactDraft, CallDraft, to_bytes
 from acode_tui.ingest.pi.records import Message
 
+# Bound once: until Python 3.12, finding a member in its enum takes longer than most of what is done with it.
+_SUCCEEDED, _FAILED = ToolCallState.SUCCEEDED, ToolCallState.FAILED
+_OUTPUT, _SEARCH = ArtifactType.COMMAND_OUTPUT, ArtifactType.SEARCH_RESULT
+_WRITE, _DIFF = ArtifactType.FILE_WRITE, ArtifactType.FILE_DIFF
 _TYPES = {
     "read": ArtifactType.FILE_CONTENT,
-    "write": ArtifactType.FILE_WRITE,
-    "edit": ArtifactType.FILE_DIFF,
-    "grep": ArtifactType.SEARCH_RESULT,
-    "multi_grep": ArtifactType.SEARCH_RESULT,
-    "find": ArtifactType.SEARCH_RESULT,
-    "ls": ArtifactType.SEARCH_RESULT,
+    "write": _WRITE,
+    "edit": _DIFF,
+    "grep": _SEARCH,
+    "multi_grep": _SEARCH,
+    "find": _SEARCH,
+    "ls": _SEARCH,
     "subagent": ArtifactType.MODEL_RESPONSE,
 }
 _EXITED = re.compile(r"Command exited with code (-?\d+)\s*$")
@@ -54,21 +58,21 @@ def _state(message: Message, content: str, exit_code: int | None) -> ToolCallSta
         return ToolCallState.CANCELLED
     # Some extensions replace the shell's tool, and leave its exit code as the only sign.
     failed = message.is_error is True or exit_code not in (None, 0)
-    return ToolCallState.FAILED if failed else ToolCallState.SUCCEEDED
+    return _FAILED if failed else _SUCCEEDED
 
 
 def _artifact(
     call: CallDraft, state: ToolCallState, content: str, details: dict[str, object], at: datetime | None
 ) -> ArtifactDraft:
-    kind = ArtifactType.COMMAND_OUTPUT
-    if state is ToolCallState.SUCCEEDED:
-        kind = _TYPES.get(call.name, ArtifactType.SEARCH_RESULT if call.name.startswith("web") else kind)
+    kind = _OUTPUT
+    if state is _SUCCEEDED:
+        kind = _TYPES.get(call.name, _SEARCH if call.name.startswith("web") else kind)
     parameters = call.parameters if type(call.parameters) is dict else {}
     path = parameters.get("path")
     name = path if type(path) is str and path else f"{call.name} result"
-    if kind is ArtifactType.FILE_WRITE and type(parameters.get("content")) is str:
+    if kind is _WRITE and type(parameters.get("content")) is str:
         content = parameters["content"]
     diff = details.get("patch") or details.get("diff")
-    if kind is ArtifactType.FILE_DIFF and type(diff) is str:
+    if kind is _DIFF and type(diff) is str:
         return ArtifactDraft("result", kind, name, to_bytes(diff), "text/x-diff", at)
     return ArtifactDraft("result", kind, name, to_bytes(content), "text/plain", at)
