@@ -29,6 +29,7 @@ def test_every_text_with_the_terms_passes(text: str, others: list[tuple[str, lis
             assert tested.passes(body)
             if tested.tests_bytes and body.isascii() and "\x1b" not in body:
                 assert tested.passes_bytes(body.lower().encode())
+                assert tested.passing([b"other", body.encode(), b"", body.encode()]) == [1, 3]
 
 
 _scalars = st.one_of(st.none(), st.booleans(), st.integers(-9, 99), st.sampled_from([1.5e300, -2e-9]))
@@ -50,6 +51,14 @@ def test_every_json_value_with_a_term_passes_as_it_is_stored(name: str, value: A
     tested, stored = TextFilter([wanted]), encode_plain(value).decode()
     assert tested.passes_json(name, stored)
     assert not tested.tests_bytes or tested.may_be_in_json(f"{name}\n{stored}".lower())
+
+
+def test_a_term_that_begins_in_one_of_many_texts_and_ends_in_the_next_passes_in_none() -> None:
+    texts = [b"it returns", b"Early on", b"it Returns, early", b"early returns", b"returns\nearly", b"returns"]
+    assert TextFilter([phrase("returns early")]).passing(texts) == [2, 4]
+    assert TextFilter([phrase("returns early"), phrase("it")]).passing(texts) == [2]
+    assert TextFilter([phrase("returns")]).passing(texts) == [0, 2, 3, 4, 5]
+    assert TextFilter([phrase("nowhere")]).passing(texts) == []
 
 
 @pytest.mark.parametrize(

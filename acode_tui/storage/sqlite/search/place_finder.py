@@ -5,12 +5,12 @@ read: whether its call has the tool, failed, or may name the file.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from acode_tui.domain.entities import Artifact, Entity
+from acode_tui.domain.entities import Artifact, Entity, ToolCall
 from acode_tui.domain.search.hits import count_of, met_at
 from acode_tui.domain.search.places import Place, artifact_text, json_texts, places_of_run
 from acode_tui.domain.search.query import Conditions
@@ -18,6 +18,7 @@ from acode_tui.domain.search.text_filter import TextFilter
 from acode_tui.domain.states import EntityType, ToolCallState
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.search.searched_rows import CONTENT, Covered, content_of, row_at
+from acode_tui.storage.sqlite.search.text_conditions import content_may_hold, may_hold
 
 _decode = msgspec.json.Decoder().decode
 
@@ -33,8 +34,6 @@ _CALLS = (
 )
 _CALLED = _CALLS.replace("t.result, t.error_message", "NULL, NULL")
 """The same where only names and parameters are asked about: results are long."""
-_CALLED_TEXT = "t.tool_name || t.parameters"
-_CALL_TEXT = f"{_CALLED_TEXT} || coalesce(t.result, '') || coalesce(t.error_message, '')"
 _NAMES = f"SELECT t.rowid, t.created_at, t.name FROM artifacts AS t WHERE {_WITHIN}"  # noqa: S608
 _ARTIFACTS = (
     f"SELECT t.rowid, t.created_at, t.name, t.type, t.content_type, t.size, {CONTENT} "  # noqa: S608
@@ -45,6 +44,13 @@ SELECT DISTINCT tool_name FROM tool_calls INDEXED BY tool_calls_by_session
 WHERE session_id = (SELECT id FROM sessions WHERE rowid = ?)
 """
 _TASK = "SELECT task_id FROM steps WHERE id = ?"
+_CALL_OF = "SELECT tool_call_id FROM artifacts WHERE rowid = ?"
+
+LARGE = 4_096
+"""Most bytes of a content that is stored as it is and looked through by SQLite. Larger ones are mostly compressed."""
+
+BATCH = 64
+"""Most artifacts of which the contents are held at once, each at most 64 KiB."""
 
 
 class Candidate(NamedTuple):
@@ -54,19 +60,6 @@ class Candidate(NamedTuple):
     last_at: str
     kind: EntityType
     rowid: int
-
-
-def _holding(text: str, filters: Sequence[TextFilter]) -> tuple[str, tuple[str, ...]]:
-    """A condition that a stored text must meet to pass one of the filters, and its values; none where that is unknown.
-
-    SQLite tests it in a quarter of the time that a row takes on its way to Python, and most rows have no such word. It
-    knows ASCII only: a text with other letters, or with an escape of JSON, meets it.
-    """
-    tokens = [each.longest for each in filters if each.tests_bytes]
-    if not tokens or len(tokens) < len(filters):
-        return "", ()
-    held = " OR ".join(f"instr(lower({text}), ?)" for _ in tokens)
-    return f" AND ({held} OR instr({text}, '\\u') OR length(CAST({text} AS BLOB)) > length({text}))", tuple(tokens)
 
 
 class PlaceFinder:
@@ -90,12 +83,18 @@ class PlaceFinder:
         asked = ((_NAMED, every and conditions.tools), (_FAILED, every and conditions.failed))
         self._restricted = [sql for sql, is_asked in asked if is_asked]
         """What calls must be."""
+        self._in_names = may_hold(self._files, [["t.name"]])
+        self._in_steps = may_hold(self._words, [["t.name", "t.description"]])
+        self._in_contents = content_may_hold(self._words, LARGE)
+        called = ["t.tool_name", "t.parameters"]
         if self._has_words:
-            self._in_calls = _holding(_CALL_TEXT, self._words)
+            texts = [called, ["t.error_message", "t.result"]]
+            self._in_calls = may_hold(self._words, texts, json=["t.parameters", "t.result"])
         else:
             # A call with the tool stands for itself, whatever it names.
-            self._in_calls = _holding(_CALLED_TEXT, [] if self._tools and not every else self._files)
-        self._in_names = _holding("t.name", self._files)
+            named = [] if self._tools and not every else self._files
+            self._in_calls = may_hold(named, [called], json=["t.parameters"])
+        self._found_calls: set[str] = set()
         self._named: tuple[int, str] | None = None
         self._tasks: dict[str, str | None] = {}
 
@@ -110,6 +109,11 @@ class PlaceFinder:
 
     def places(self, candidate: Candidate) -> list[Place]:
         """The places of a candidate that meet the conditions, complete."""
+        if not self._has_words and candidate.kind is EntityType.ARTIFACT:
+            # Mostly its call was read just before, names the same file and stands for it.
+            (call,) = self._connection.execute(_CALL_OF, (candidate.rowid,)).fetchone() or (None,)
+            if call in self._found_calls:
+                return []
         row = row_at(self._connection, candidate.kind, candidate.rowid)
         if row is None:
             return []
@@ -120,6 +124,8 @@ class PlaceFinder:
             own = own[-1:] if self._has_words or not self.is_hit(own[0]) else []
         elif not self._has_words:
             own = [place for place in own if place.kind not in ("result", "error")]
+            if isinstance(row.entity, ToolCall) and self.is_hit(own[0]):
+                self._found_calls.add(row.entity.id)
         return [self._complete(place) for place in own if self.is_hit(place)]
 
     def is_hit(self, place: Place) -> bool:
@@ -131,22 +137,25 @@ class PlaceFinder:
         execute = self._connection.execute
         if kind is EntityType.TOOL_CALL:
             sql, values = self._restriction(_CALLS if self._has_words else _CALLED, "t.", within)
-            held, tokens = self._in_calls
-            for row in execute(sql + held, (*values, *tokens)):
+            held, patterns = self._in_calls
+            for row in execute(sql + held, (*values, *patterns)):
                 if self._call_passes(*row[3:]):
                     yield Candidate(min(row[1], row[2]), max(row[1], row[2]), kind, row[0])
         elif kind is EntityType.ARTIFACT:
             if self._has_words:
                 sql, values = self._restriction(_ARTIFACTS, "c.", within)
-                for rowid, at in self._contents_that_pass(sql, values):
+                held, patterns = self._in_contents
+                for rowid, at in self._contents_that_pass(sql + held, (*values, *patterns)):
                     yield Candidate(at, at, kind, rowid)
             elif self._files:
-                held, tokens = self._in_names
-                for rowid, at, name in execute(_NAMES + held, (*within, *tokens)):
+                held, patterns = self._in_names
+                for rowid, at, name in execute(_NAMES + held, (*within, *patterns)):
                     if any(file.passes(name) for file in self._files):
                         yield Candidate(at, at, kind, rowid)
         elif not self._is_in_calls:
-            for rowid, at, *texts in execute(_STEPS if kind is EntityType.STEP else _TASKS, within):
+            # A task has a long text, which is mostly in a prompt as well.
+            sql, (held, patterns) = (_STEPS, self._in_steps) if kind is EntityType.STEP else (_TASKS, ("", ()))
+            for rowid, at, *texts in execute(sql + held, (*within, *patterns)):
                 if self._texts_pass(*texts):
                     yield Candidate(at, at, kind, rowid)
 
@@ -169,15 +178,8 @@ class PlaceFinder:
 
     def _call_passes(self, tool: str, parameters: str, result: str | None, error: str | None) -> bool:
         if not self._has_words:
-            names = [file.passes_json(tool, parameters) for file in self._files]
+            names = (file.passes_json(tool, parameters) for file in self._files)
             return all(names) if self._every else tool.casefold() in self._tools or any(names)
-        if self._tests_bytes:
-            low = f"{tool}\n{parameters}\n{result}\n{error}".lower()
-            for each in self._words:
-                if each.may_be_in_json(low):
-                    break
-            else:
-                return False
         if self._every and not all(file.passes_json(tool, parameters) for file in self._files):
             return False
         for each in self._words:
@@ -192,20 +194,32 @@ class PlaceFinder:
 
     def _contents_that_pass(self, sql: str, values: tuple[Any, ...]) -> Iterator[tuple[int, str]]:
         """The artifacts' rowids and times. There are more of them than of all other rows, so the loop does little."""
-        words, tests_bytes = self._words, self._tests_bytes
-        for rowid, at, name, type_, content_type, size, stored_size, stored in self._connection.execute(sql, values):
-            content = content_of(stored, size, stored_size)
-            if tests_bytes and content.isascii() and name.isascii() and "json" not in content_type:
-                low = name.lower().encode() + b"\n" + content.lower()
-                if b"\x1b" not in low:
-                    for each in words:
-                        if each.passes_bytes(low):
-                            yield rowid, at
-                            break
-                    continue
-            text = artifact_text(name, content_type, content, type_)
-            if any(each.passes(text) for each in words):
-                yield rowid, at
+        tests_bytes = self._tests_bytes
+        cursor = self._connection.execute(sql, values)
+        while batch := cursor.fetchmany(BATCH):
+            plain: list[bytes] = []
+            of: list[tuple[int, str]] = []
+            for rowid, at, name, type_, content_type, size, stored_size, stored in batch:
+                content = content_of(stored, size, stored_size)
+                if tests_bytes and content.isascii() and name.isascii() and "json" not in content_type:
+                    text = name.encode() + b"\n" + content
+                    if b"\x1b" not in text:
+                        plain.append(text)
+                        of.append((rowid, at))
+                        continue
+                if self._passes(artifact_text(name, content_type, content, type_)):
+                    yield rowid, at
+            for place in self._passing(plain):
+                yield of[place]
+
+    def _passes(self, text: str) -> bool:
+        return any(each.passes(text) for each in self._words)
+
+    def _passing(self, texts: Sequence[bytes]) -> Iterable[int]:
+        """The places of those of many texts of ASCII that may have one of the words."""
+        if len(self._words) == 1:
+            return self._words[0].passing(texts)
+        return set().union(*(each.passing(texts) for each in self._words))
 
     def _texts_pass(self, title: str, description: str | None, metadata: str | None = None) -> bool:
         text = f"{title}\n{description}" if description else title
@@ -216,7 +230,7 @@ class PlaceFinder:
                     return False
             # A task's metadata follows its texts: a term may begin in the one and end in the other.
             text = "\n".join([text, *json_texts(_decode(metadata))])
-        return any(each.passes(text) for each in self._words)
+        return self._passes(text)
 
     def _with_call(self, entity: Entity) -> list[Entity]:
         """A row, behind its call if that is asked about."""
