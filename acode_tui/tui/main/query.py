@@ -48,12 +48,14 @@ class QueryScreen(BrowsingScreen):
             return
         typed = typed_at_end(line.value)
         field = typed.field if typed is not None else ""
-        if field in STORED_FIELDS and field not in self._field_values:
+        reading = field in STORED_FIELDS and field not in self._field_values
+        if reading:
             self._read_field_values(field)
         from acode_tui.tui.main.query_line import choices
 
         saved = dict(self.dashboard.personal.value.queries)
-        line.propose(choices(proposals(line.value, self._field_values.get(field, ())), saved, line.value))
+        found = proposals(line.value, self._field_values.get(field, ()))
+        line.propose(choices(found, saved, line.value), reading=reading)
         self.sessions.show_query_error()
 
     @work(group="values", exclusive=True, exit_on_error=False)

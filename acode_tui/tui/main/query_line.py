@@ -96,15 +96,22 @@ class QueryLine(SearchLine):
         super().__init__()
         self._list = list_below
         self._moved = False
+        self._proposed_for: str | None = None
+        """The text that all proposals were found for; None while values are being read."""
+        self._take_first = False
 
-    def propose(self, found: list[Choice]) -> None:
-        """Show what the text may become."""
+    def propose(self, found: list[Choice], *, reading: bool = False) -> None:
+        """Show what the text may become; ``reading``: as far as it is known yet."""
         self._moved = False
+        self._proposed_for = None if reading else self.value
         self._list.show(found if self.screen.focused is self else [])
         self.refresh_bindings()
+        if self._take_first and not reading:
+            self.action_complete()
 
     def take(self, choice: Choice) -> None:
         """Replace the text by a choice, with the cursor behind it."""
+        self._take_first = False
         self.value = choice.proposal.query
         self.cursor_position = len(self.value)
         self.focus()
@@ -123,10 +130,16 @@ class QueryLine(SearchLine):
         return self.cursor_position == len(self.value)
 
     def on_blur(self) -> None:
+        self._take_first = False
         self._list.show([])
 
+    def on_key(self, event: events.Key) -> None:
+        self._take_first = False
+
     def action_complete(self) -> None:
-        if (choice := self._marked) is not None:
+        """Take the marked proposal. While proposals for the text are being found, the first is taken when it comes."""
+        self._take_first = self._proposed_for != self.value
+        if not self._take_first and (choice := self._marked) is not None:
             self.take(choice)
 
     def action_cursor_right(self, select: bool = False) -> None:
@@ -165,7 +178,7 @@ class QueryLine(SearchLine):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "complete":
-            return self._marked is not None
+            return self._marked is not None or self._proposed_for != self.value
         if action == "remove":
             return bool((choice := self._marked) and choice.saved_as)
         if action == "save":

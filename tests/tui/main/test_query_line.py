@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from acode_tui.storage.ports import SessionFilter, SessionPage
@@ -38,6 +39,31 @@ async def test_fields_and_their_stored_values_are_completed_while_one_types(fake
         # Nothing is proposed now: the arrow goes to the list, as it does without completion.
         await pilot.press("down")
         await until(pilot, lambda: not line(pilot).has_focus)
+
+
+async def test_tab_before_the_values_are_read_takes_the_first_of_them_when_they_are(
+    fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = asyncio.Event()
+
+    async def field_values(field: str, *, most: int = 500) -> tuple[str, ...]:
+        await read.wait()
+        return ("shop", "site")
+
+    monkeypatch.setattr(fake, "field_values", field_values)
+    async with over(fake).run_test(size=(100, 30)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("slash", *"project:s", "tab")
+        assert line(pilot).has_focus
+        assert line(pilot).value == "project:s"
+        read.set()
+        await until(pilot, lambda: line(pilot).value == "project:shop ")
+        # What is typed after the tab is kept.
+        read.clear()
+        await pilot.press("escape", "slash", *"project:s", "tab", "i")
+        read.set()
+        await until(pilot, lambda: proposed(pilot) == ["site"])
+        assert line(pilot).value == "project:si"
 
 
 async def test_a_query_is_saved_under_a_name_listed_taken_and_removed(fake: FakeWorkspace, tmp_path: Path) -> None:
