@@ -52,7 +52,7 @@ from acode_tui.tui.style.themes import ThemePreference, without_colours
 from acode_tui.tui.team import TeamRuns
 from acode_tui.tui.terminal import copy
 from acode_tui.tui.trust_question import TrustQuestion
-from acode_tui.tui.widgets.cursor_place import cursor_is_low
+from acode_tui.tui.widgets.cursor_place import cursor_is_low, toasts_make_room
 from acode_tui.tui.workspace_holder import WorkspaceHolder
 
 if TYPE_CHECKING:
@@ -456,8 +456,8 @@ class Dashboard(App[int]):
         timeout: float | None = None,
         markup: bool = True,
     ) -> None:
-        """Show a toast, in the half of the screen in which the cursor is not. The same one again replaces the one that
-        is still on screen, and says how often it came.
+        """Show a toast, in the half of the screen in which the cursor is not, or below all else if the screen makes room
+        for it. The same one again replaces the one that is still on screen, and says how often it came.
         """
         now = asyncio.get_running_loop().time()
         until, times = self._toasts.get((title, message), (now, 0))
@@ -471,7 +471,9 @@ class Dashboard(App[int]):
         else:
             times = 1
         self._toasts[title, message] = now + (self.NOTIFICATION_TIMEOUT if timeout is None else timeout), times
-        self.screen.set_class(cursor_is_low(self.focused, self.size.height), "-toasts-above")
+        make_room = toasts_make_room(self.screen)
+        self.screen.set_class(make_room, "-toasts-make-room")
+        self.screen.set_class(not make_room and cursor_is_low(self.focused, self.size.height), "-toasts-above")
         super().notify(text, title=title, severity=severity, timeout=timeout, markup=markup)
 
     def report(self, error: BaseException) -> None:

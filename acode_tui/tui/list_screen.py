@@ -18,6 +18,7 @@ class ListScreen(LiveScreen[None]):
 
     CSS_PATH = style_path("screens.tcss")
     TABLE: ClassVar[type[KeyedTable]] = KeyedTable
+    toasts_make_room = True
 
     @property
     def table(self) -> KeyedTable:

@@ -33,6 +33,7 @@ class ComparisonScreen(LiveScreen[None]):
     CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*COMPARISON]
     AUTO_FOCUS = "TextPanel"
+    toasts_make_room = True
 
     @dataclass
     class Read(Message):

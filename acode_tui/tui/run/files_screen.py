@@ -73,6 +73,7 @@ class FilesScreen(Screen[None]):
     CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*FILES]
     AUTO_FOCUS = "FileTable"
+    toasts_make_room = True
 
     @dataclass
     class FilesRead(Message):

@@ -234,6 +234,11 @@ class SessionScreen(RunFinder):
     # The two views
 
     @property
+    def toasts_make_room(self) -> bool:
+        """In the tree: its details are beside it."""
+        return self.shown_as == "tree"
+
+    @property
     def shown_as(self) -> RunAs:
         return "conversation" if self.page.display else "tree"
 

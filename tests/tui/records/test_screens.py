@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 import pytest
 from textual.pilot import Pilot
+from textual.widgets._toast import Toast
 
 from acode_tui.storage.ports import OutboxStats
 from acode_tui.tui.records.conflicts import ConflictsScreen
@@ -88,6 +89,28 @@ async def test_taking_the_other_version_asks_first(fake_online: FakeWorkspace) -
         await pilot.press("o", "y")
         await until(pilot, lambda: ("conflicts", "the local version wins now") in toasts(pilot))
         assert isinstance(pilot.app.screen, ConflictsScreen)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_a_toast_covers_neither_the_list_nor_the_versions(
+    fake_online: FakeWorkspace, size: tuple[int, int]
+) -> None:
+    fake_online.conflicts.conflicts = [conflict(number) for number in range(40)]
+    async with over(fake_online).run_test(size=size, notifications=True) as pilot:
+        await until_listed(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: records(pilot).row_count == 40)
+        table, screen = records(pilot), pilot.app.screen
+        # The last row that is shown: the list gets smaller, and it must stay in it.
+        for row in range(table.content_size.height - 1):
+            table.move_cursor(row=row)
+        await until(pilot, lambda: table.cursor_y == table.content_size.height - 1)
+        pilot.app.notify("the local version wins now. " * 8, title="conflicts", markup=False)
+        await until(pilot, lambda: [each for each in screen.query(Toast) if each.region])
+        for toast in screen.query(Toast):
+            for widget in (screen.query_one("#list"), screen.query_one("#detail")):
+                assert not toast.region.overlaps(widget.region)
+        await until(pilot, lambda: 0 < table.cursor_y < table.content_size.height)
 
 
 async def test_empty_lists_say_why_they_are_empty(fake: FakeWorkspace) -> None:
