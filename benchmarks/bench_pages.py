@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import acode_tui
 from acode_tui.config import Settings
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.cursors import encode_cursor, end_cursor
+from acode_tui.storage.cursors import FIGURES, encode_cursor, end_cursor, figure_cursor, figure_position
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.workspace import Workspace
-from benchmarks.million import million_sessions
+from benchmarks.million import QUICK_SESSIONS, SESSIONS, million_sessions
 from benchmarks.result import Measure, at_most
 from benchmarks.scale import sized
 from benchmarks.timing import quantile, timed
@@ -36,6 +36,14 @@ FILTERS: dict[str, SessionFilter] = {
     "by creation, user, state": SessionFilter(sort="created", user=_USER, states=[SessionState.CREATED]),
     "by state": SessionFilter(sort="state"),
     "by state, user": SessionFilter(sort="state", user=_USER),
+    "by cost": SessionFilter(sort="cost"),
+    "by cost, one state": SessionFilter(sort="cost", states=[SessionState.PLANNING]),
+    "by cost, user": SessionFilter(sort="cost", user=_USER),
+    "by cost, user without sessions": SessionFilter(sort="cost", user="nobody@example.org"),
+    "by tokens": SessionFilter(sort="tokens"),
+    "by failed calls": SessionFilter(sort="failed"),
+    "by calls": SessionFilter(sort="calls"),
+    "by duration": SessionFilter(sort="took"),
     "by creation, user without sessions": SessionFilter(sort="created", user="nobody@example.org"),
 }
 
@@ -63,6 +71,9 @@ async def _places(ours: Workspace, given: SessionFilter) -> list[tuple[str | Non
     """Where pages are asked for, as (after, before): at the start, in the middle and at the end, both ways."""
     oldest = end_cursor(given.sort)
     middle = encode_cursor(given.sort, _MIDDLE, "8", SessionState.COMPLETED)
+    if given.sort in FIGURES:
+        # Four runs of five have no calls: a page in the middle of those with the same figure.
+        middle = figure_cursor(given.sort, figure_position(0, sized(SESSIONS, QUICK_SESSIONS) // 2), "8")
     last = (await ours.store.list(given, limit=PAGE, before=oldest)).previous_cursor
     places = [(None, None), (middle, None), (None, middle), (None, oldest)]
     return places if last is None else [*places, (last, None), (None, last)]

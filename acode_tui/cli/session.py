@@ -1,8 +1,8 @@
 """``session``: lists the recorded runs and shows one of them."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -12,13 +12,14 @@ from acode_tui.cli.output import Column, cell, print_fields, print_json, print_t
 from acode_tui.domain.display import fit, session_name
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import ValidationError
-from acode_tui.domain.quantities import ago, counted, number, size
+from acode_tui.domain.quantities import ago, counted, dollars, number, short_duration, short_number, size
 from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.storage.cursors import SortKey
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from acode_tui.domain.entities import SessionEvent
+    from acode_tui.domain.entities import SessionEvent, SessionSummary
     from acode_tui.storage.ports import RunStateReader, SessionFilter, SessionPage
     from acode_tui.workspace import Workspace
 
@@ -43,6 +44,8 @@ _COLUMNS = (
     Column("active"),
 )
 _SYNC = Column("sync")
+_SORTED_BY = {"cost": "cost", "tokens": "tokens", "took": "took", "created": "created"}
+"""The column that stands in the place of the calls, in an order whose value the other columns do not have."""
 
 
 @asynccontextmanager
@@ -83,6 +86,13 @@ def command() -> None:
 )
 @click.option("--user", metavar="NAME", help="Only sessions of this user.")
 @click.option("--resumable", is_flag=True, help="Only sessions that their agent can resume: is:resumable.")
+@click.option(
+    "--sort",
+    type=click.Choice(get_args(SortKey)),
+    default="updated",
+    show_default=True,
+    help="What the list is ordered by, the latest or the largest first. The team's runs have no order by a figure.",
+)
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Sessions on a page.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the previous page).")
 @source_option
@@ -94,28 +104,30 @@ def list_(
     search: str | None,
     user: str | None,
     resumable: bool,
+    sort: SortKey,
     limit: int,
     after: str | None,
     source: str,
     as_json: bool,
 ) -> None:
-    """List sessions, most recent activity first."""
+    """List sessions, most recent activity first unless --sort says otherwise."""
     from acode_tui.storage.ports import SessionFilter
 
     # In front: a quote that the query leaves open would take in what follows it.
     text = f"is:resumable {search or ''}".rstrip() if resumable else search
-    chosen = SessionFilter(states=tuple(map(SessionState, states)), text=text or None, user=user)
+    chosen = SessionFilter(states=tuple(map(SessionState, states)), text=text or None, user=user, sort=sort)
 
-    async def read(workspace: "Workspace") -> "tuple[SessionPage, datetime, list[str], int]":
+    async def read(workspace: "Workspace") -> "tuple[SessionPage, dict[str, float | None], datetime, list[str], int]":
         from acode_tui.ops.no_match import explain_no_match
 
         async with _reader(workspace, source) as reader:
             page = await reader.list(chosen, limit=limit, after=after)
+            costs = await workspace.costs([each.id for each in page]) if sort == "cost" else {}
             asks_why = not page.sessions and after is None and not as_json
             why = await explain_no_match(reader, chosen) if asks_why else []
-            return page, workspace.wall(), why, await reader.count_unknown()
+            return page, costs, workspace.wall(), why, await reader.count_unknown()
 
-    page, now, why, unknown = invocation.with_workspace(read)
+    page, costs, now, why, unknown = invocation.with_workspace(read)
     if unknown:
         click.echo(
             f"{counted(unknown, 'session')} left out: with a state that is not known here; a newer acode-tui shows it",
@@ -140,17 +152,35 @@ def list_(
             session.state.value,
             session_name(session),
             facts_of(session).project,
-            session.tool_call_count,
+            session.tool_call_count if (value := _sorted_by(sort, session, costs, now)) is None else value,
             session.failed_calls or "",
             ago(session.updated_at, now),
             *((session.sync,) if has_server else ()),
         )
         for short, session in zip(ids, page, strict=True)
     ]
-    print_table((*_COLUMNS, _SYNC) if has_server else _COLUMNS, rows)
+    columns = [
+        Column(_SORTED_BY.get(sort, each.title), each.align) if each.title == "calls" else each for each in _COLUMNS
+    ]
+    print_table((*columns, _SYNC) if has_server else columns, rows)
     if page.next_cursor is not None:
         total = f" of {number(page.total)}" if page.total is not None else ""
         click.echo(f"{len(page)}{total}; next page: --after {page.next_cursor}", err=True)
+
+
+def _sorted_by(
+    sort: SortKey, session: "SessionSummary", costs: "Mapping[str, float | None]", now: "datetime"
+) -> str | None:
+    """The value that the order adds, in the place of the calls; None where it adds none."""
+    from acode_tui.domain.figures import duration_of, tokens_of
+
+    if sort == "cost":
+        return dollars(costs[session.id]) if session.id in costs else ""
+    if sort == "tokens":
+        return short_number(tokens_of(session))
+    if sort == "took":
+        return short_duration(duration_of(session))
+    return ago(session.created_at, now) if sort == "created" else None
 
 
 @command.command("show", epilog=examples("acode-tui session show 0190d6a1", "acode-tui session show 0190d6a1 --tree"))

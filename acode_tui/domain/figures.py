@@ -4,9 +4,12 @@ Tokens and costs stand in the metadata of steps, each step's in one session only
 beyond the sum of its steps was used by no step that is stored; it counts for the session's first day and last model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple, TypeVar
+
+from acode_tui.domain.clock import parse_time
+from acode_tui.domain.entities import Session
 
 K = TypeVar("K")
 
@@ -40,6 +43,27 @@ def day_of(moment: datetime) -> int:
 def date_of(day: int) -> date:
     """The date of a day's number."""
     return date(1970, 1, 1) + timedelta(days=day)
+
+
+def duration_of(session: Session) -> timedelta:
+    """How long a run took: from the first to the last record of its transcript, else until its last change."""
+    metadata = session.metadata or {}
+    first, last = metadata.get("firstTime"), metadata.get("lastTime")
+    if isinstance(first, str) and isinstance(last, str):
+        try:
+            return parse_time(last) - parse_time(first)
+        except ValueError:
+            pass  # other metadata under the same names
+    return session.updated_at - session.created_at
+
+
+def tokens_of(session: Session) -> int:
+    """The tokens of input, cache writes and output that a session names; cache reads are not counted."""
+    tokens = (session.metadata or {}).get("tokens")
+    if isinstance(tokens, Mapping):
+        counts = [tokens.get(name) for name in ("input", "cacheWrite", "output")]
+        return sum(count for count in counts if isinstance(count, int))
+    return tokens if isinstance(tokens, int) else 0
 
 
 class Contribution(NamedTuple):

@@ -14,10 +14,12 @@ from acode_tui.domain.entities import Session
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.states import STATE_ORDER
 
-SortKey = Literal["updated", "created", "state", "took", "failed", "tokens"]
+SortKey = Literal["updated", "created", "state", "took", "failed", "tokens", "cost", "calls"]
 
-FIGURES: tuple[SortKey, ...] = ("took", "failed", "tokens")
-"""Orders by a figure of a run, the largest first: how long it took, how many of its calls failed, its tokens."""
+FIGURES: tuple[SortKey, ...] = ("took", "failed", "tokens", "cost", "calls")
+"""Orders by a figure of a run, the largest first: how long it took, how many of its calls failed, its tokens, what it
+cost, how many calls it made.
+"""
 
 MAX_PAGE = 200
 """Most rows of a page."""

@@ -56,6 +56,13 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     sessions: int
 
 
+PriceRow = tuple[str, int, int, float, float, float, float, float]
+"""The price of a model as it is stored, for the order of runs by cost: the model, the first day on which it holds, the
+context as in ``Usage``, and billionths of a US dollar a token of input, output, cache reads, cache writes and writes
+that are kept for an hour.
+"""
+
+
 class RunFigures(Protocol):
     """Figures of the runs of one database. Days are UTC."""
 

@@ -25,7 +25,7 @@ from acode_tui.domain.entities import (
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, StepState, TaskState
 from acode_tui.storage.conflict_ports import Conflict, ConflictCounts, ConflictLog, QuarantinedRow
 from acode_tui.storage.cursors import SortKey
-from acode_tui.storage.figures_ports import KEYS, By, Counts, Figures, RunFigures, Tokens, Usage, require_by
+from acode_tui.storage.figures_ports import KEYS, By, Counts, Figures, PriceRow, RunFigures, Tokens, Usage, require_by
 from acode_tui.storage.file_ports import (
     Backup,
     BackupKind,
@@ -146,6 +146,7 @@ __all__ = [
     "OutboxRecord",
     "OutboxStats",
     "OutboxStatus",
+    "PriceRow",
     "ProbeTarget",
     "PullCursor",
     "PullCursorStore",
@@ -202,7 +203,8 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     run. Both are of the workspace file alone: the team's database keeps no index of parents.
     ``sort`` names the time that pages are ordered by, newest first, and that ``since`` and ``until`` bound; or it is
     ``state``: in the order of ``STATE_ORDER``, and those of a state by their last activity, which is bounded too. Or it
-    is ``took``, ``failed`` or ``tokens``: the largest first, of the workspace file alone, and nothing is folded.
+    is ``took``, ``failed``, ``tokens``, ``cost`` or ``calls``: the largest first, of the workspace file alone, and
+    nothing is folded.
     """
 
     states: Sequence[SessionState] = ()

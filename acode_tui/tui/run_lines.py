@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
-from acode_tui.domain.clock import parse_time
-from acode_tui.domain.entities import Session, SessionSummary
+from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.quantities import short_number
 from acode_tui.domain.search.facts import facts_of
 
@@ -57,24 +55,3 @@ def run_lines(
                 yield from lines(below, depth + 1)
 
     return list(lines(page, 0))
-
-
-def duration_of(session: Session) -> timedelta:
-    """How long a run took: from the first to the last record of its transcript, else until its last change."""
-    metadata = session.metadata or {}
-    first, last = metadata.get("firstTime"), metadata.get("lastTime")
-    if isinstance(first, str) and isinstance(last, str):
-        try:
-            return parse_time(last) - parse_time(first)
-        except ValueError:
-            pass  # other metadata under the same names
-    return session.updated_at - session.created_at
-
-
-def tokens_of(session: Session) -> int:
-    """The tokens of input, cache writes and output that a session names; cache reads are not counted."""
-    tokens = (session.metadata or {}).get("tokens")
-    if isinstance(tokens, Mapping):
-        counts = [tokens.get(name) for name in ("input", "cacheWrite", "output")]
-        return sum(count for count in counts if isinstance(count, int))
-    return tokens if isinstance(tokens, int) else 0

@@ -129,6 +129,16 @@ class Operations:
         rates = await self._price_list().rates({each.model for of_run in usage.values() for each in of_run})
         return {session: total_cost(of_run, rates) for session, of_run in usage.items()}
 
+    async def _price_runs(self) -> None:
+        """See to it that every run has its cost by the prices of now, for the order by cost."""
+        from acode_tui.ops.stats.rates import price_rows
+        from acode_tui.storage.sqlite.sessions.run_figures import SqliteRunFigures
+
+        models = await SqliteRunFigures(self._readers, index=self.index).models()
+        rates = await self._price_list().rates(models)
+        asked = [model for model in models if model in rates]
+        await self.index.price(asked, price_rows(asked, rates))
+
     def _price_list(self) -> "PriceList":
         from acode_tui.ops.stats.rates import PriceList
 

@@ -94,6 +94,7 @@ class Workspace(Operations):
             limits=settings.limits,
             index=self.index,
             wall=self.local_wall,
+            price=self._price_runs,
         )
         self._search = SqliteRunSearch(readers, index=self.index, wall=self.local_wall)
         self.outbox = SqliteOutbox(writer, readers, retry=_retry_policy(settings), wall=wall, redact=self.outgoing)

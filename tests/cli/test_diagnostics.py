@@ -97,7 +97,7 @@ def test_the_report_contains_the_useful_facts(run: Run, planted: None) -> None:
     assert {"acodeTui", "python", "sqlite", "system", "libraries"} <= set(found["program"])
     assert found["program"]["libraries"]["textual"]
     assert len(found["health"]["checks"]) == 9
-    assert found["schema"]["sqlite"]["version"] == "1.4.0"
+    assert found["schema"]["sqlite"]["version"] == "1.5.0"
     assert found["outbox"]["pending"] > 0
     assert [each["event"] for each in found["recentErrors"]][-2:] == ["sync.state", "defect"]
     settings = {each["key"]: each for each in found["configuration"]["settings"]}

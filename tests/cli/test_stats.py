@@ -1,6 +1,7 @@
 """``stats``: what it prints, and its errors."""
 
 import asyncio
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,12 @@ def test_what_it_says_where_there_is_nothing_and_what_it_refuses(run: Run) -> No
     refused = run("stats", "colour:red")
     assert refused.exit_code == 1
     assert refused.stderr.startswith("error: ACODE-")
+
+
+@pytest.mark.usefixtures("recorded_runs")
+def test_sessions_are_listed_by_what_they_cost(run: Run) -> None:
+    lines = run("session", "list", "--sort", "cost").stdout.splitlines()
+    assert [re.findall(r" (\$[\d.]+|-) +1 ", line) for line in lines[1:]] == [["$2.50"], ["$1.70"], ["-"]]
+    page = ("session", "list", "--sort", "cost", "--limit", "1", "--json")
+    after = answer(run(*page, "--after", answer(run(*page))["nextCursor"]))
+    assert [each["metadata"]["cwd"] for each in after["sessions"]] == ["/src/shop"]

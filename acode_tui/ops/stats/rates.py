@@ -12,7 +12,8 @@ from acode_tui.files import make_private_folder, replacing
 from acode_tui.logs import get_logger
 from acode_tui.plain_files import reading_plain
 from acode_tui.processes import environment, python_command
-from acode_tui.storage.ports import Usage
+from acode_tui.storage.figures_sum import FIRST_DAY
+from acode_tui.storage.ports import PriceRow, Usage
 
 LOOKUP_SECONDS = 30.0
 _FORM = 2
@@ -71,6 +72,17 @@ def price_changes(rates: Rates) -> tuple[int, ...]:
     """The days on which the price of any of the models changes."""
     known = [of_model for of_model in rates.values() if of_model]
     return tuple(sorted({rate.start for of_model in known for rate in of_model if rate.start > of_model[0].start}))
+
+
+def price_rows(models: Iterable[str], rates: Rates) -> list[PriceRow]:
+    """The rates of the models as they are stored, in billionths of a dollar: the first also holds before its day."""
+    rows: list[PriceRow] = []
+    for model in models:
+        for rate in (known := rates.get(model) or ()):
+            start = FIRST_DAY if rate.start == known[0].start else rate.start
+            reads, writes, writes_1h = rate.cache_read * NANO, rate.cache_write * NANO, rate.cache_write_1h * NANO
+            rows.append((model, start, rate.context, rate.input * NANO, rate.output * NANO, reads, writes, writes_1h))
+    return rows
 
 
 class PriceList:

@@ -30,6 +30,8 @@ ORDER_NAMES: dict[SortKey, str] = {
     "took": "how long they took",
     "failed": "failed calls",
     "tokens": "tokens",
+    "cost": "cost",
+    "calls": "calls of tools",
 }
 
 

@@ -9,12 +9,13 @@ from textual.binding import BindingType
 
 from acode_tui.domain.display import session_name
 from acode_tui.domain.entities import SessionSummary
+from acode_tui.domain.figures import duration_of, tokens_of
 from acode_tui.domain.quantities import ago, dollars, short_duration, short_number, span
 from acode_tui.domain.search.facts import AT_WORK, facts_of
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.bindings import SESSIONS
-from acode_tui.tui.run_lines import RunLine, duration_of, tokens_of
+from acode_tui.tui.run_lines import RunLine
 from acode_tui.tui.state import Source
 from acode_tui.tui.style.palette import IDLE, ROW_SYNC, Mark, session_mark
 from acode_tui.tui.widgets.keyed_table import PADDING, Cell, Column, KeyedTable, Row
@@ -49,7 +50,7 @@ _BY_WORTH = (
 
 SORTS: dict[str, SortKey] = {
     "state": "state", "updated": "updated", "created": "created", "duration": "took", "failed": "failed",
-    "tokens": "tokens",
+    "tokens": "tokens", "cost": "cost", "tools": "calls",
 }  # fmt: skip
 """The order that a column's title chooses, by the column's key."""
 

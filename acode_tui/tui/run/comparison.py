@@ -8,10 +8,10 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.figures import duration_of, tokens_of
 from acode_tui.domain.states import ToolCallState
 from acode_tui.tui.run.file_changes import changes_in
 from acode_tui.tui.run.nodes import telling_parameter
-from acode_tui.tui.run_lines import duration_of, tokens_of
 
 
 class Action(NamedTuple):

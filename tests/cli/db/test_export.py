@@ -141,7 +141,9 @@ def test_a_dry_run_creates_no_workspace_and_migrates_none(
     assert refused.stderr.startswith("error: ACODE-DB-001: there is no database in ")
     assert list(empty.iterdir()) == []
     with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
-        connection.execute("DELETE FROM schema_migrations WHERE version = '1.4.0'")
+        connection.execute("DELETE FROM schema_migrations WHERE version = '1.5.0'")
+        connection.execute("DROP INDEX figures_sessions_by_cost")
+        connection.execute("ALTER TABLE figures_sessions DROP COLUMN priced")
     before = trace(root / ".agent")
     for arguments in (("export",), ("import", str(path))):
         refused = run("db", *arguments, "--dry-run")

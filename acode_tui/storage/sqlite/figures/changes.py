@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from acode_tui.domain.figures import Contribution, SessionFigures
 from acode_tui.storage.sqlite.figures.contributions import read_contributions, stored_contributions
+from acode_tui.storage.sqlite.figures.prices import COST_OF
 from acode_tui.storage.sqlite.figures.tables import CALLED, USED, Contributed, Key, Rollup
 
 AT_ONCE = 256
@@ -18,7 +19,11 @@ ON CONFLICT (session) DO UPDATE SET revision = revision + 1
 _MARKED = "SELECT session, revision FROM figures_changes ORDER BY session LIMIT ?"
 _UNMARK = "DELETE FROM figures_changes WHERE session = ?"
 _AMONG = "(SELECT value FROM json_each(?))"
-_SESSION = "INSERT OR REPLACE INTO figures_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SESSION = f"""
+INSERT OR REPLACE INTO figures_sessions
+    (session, agent, project, calls, failed, input, output, cache_read, cache_write, cost, priced)
+VALUES (?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, {COST_OF.format(session="?1")})
+"""  # noqa: S608
 _NO_SESSION = "DELETE FROM figures_sessions WHERE session = ?"
 _SESSIONS = f"SELECT session, agent, project FROM figures_sessions WHERE session IN {_AMONG}"  # noqa: S608
 

@@ -6,6 +6,7 @@ from itertools import islice
 
 from acode_tui.domain.figures import SessionFigures
 from acode_tui.storage.sqlite.figures.contributions import read_contributions, stored_contributions
+from acode_tui.storage.sqlite.figures.prices import COST_OF
 from acode_tui.storage.sqlite.figures.tables import CALLED, USED, Contributed, Rollup
 
 MOST_FINDINGS = 5
@@ -17,11 +18,13 @@ _MONTH = (
     " + CAST(strftime('%m', c.day * 86400, 'unixepoch') AS INTEGER) - 1"
 )
 _COLUMNS = {"month": _MONTH, "agent": "s.agent", "project": "s.project"}
-_SESSIONS = """
-SELECT f.session, s.id, f.agent, f.project, calls, failed, input, output, cache_read, cache_write, cost
+_SESSIONS = f"""
+SELECT f.session, s.id, f.agent, f.project,
+    priced = {COST_OF.format(session="f.session")} OR EXISTS (SELECT 1 FROM figures_pricing),
+    calls, failed, input, output, cache_read, cache_write, f.cost
 FROM json_each(?) AS g CROSS JOIN figures_sessions AS f ON f.session = g.value CROSS JOIN sessions AS s
     ON s.rowid = f.session
-"""
+"""  # noqa: S608
 _NOT_COUNTED = """
 SELECT rowid, id FROM sessions AS s WHERE NOT EXISTS (SELECT 1 FROM figures_sessions WHERE session = s.rowid)
 """
@@ -89,8 +92,10 @@ def _compare(connection: sqlite3.Connection, sessions: Sequence[int]) -> Iterato
     fresh = read_contributions(connection, sessions)
     used, called = (stored_contributions(connection, of, sessions) for of in (USED, CALLED))
     asked = f"[{','.join(map(str, sessions))}]"
-    for session, run_id, agent, project, *totals in connection.execute(_SESSIONS, (asked,)).fetchall():
+    for session, run_id, agent, project, priced, *totals in connection.execute(_SESSIONS, (asked,)).fetchall():
         stored = SessionFigures(agent, project)
         stored.totals, stored.usage, stored.tools = tuple(totals), used.get(session, []), called.get(session, [])
         if vars(stored) != vars(fresh[session]):
             yield f"the figures of run {run_id} are not those of its rows"
+        elif not priced:
+            yield f"the cost of run {run_id} is not by the stored prices"

@@ -15,6 +15,8 @@ TABLES = (
     "figures_by_month",
     "figures_tools_by_day",
     "figures_tools_by_month",
+    "figures_prices",
+    "figures_pricing",
 )
 """In the order of creation."""
 

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from acode_tui.domain.clock import WallClock, system_clock
@@ -46,10 +46,19 @@ _BY_PREFIX = {
 class SqliteRunStateReader:
     """``RunStateReader`` over the workspace file."""
 
-    def __init__(self, readers: Readers, *, index: SearchIndex | None = None, wall: WallClock = system_clock) -> None:
+    def __init__(
+        self,
+        readers: Readers,
+        *,
+        index: SearchIndex | None = None,
+        wall: WallClock = system_clock,
+        price: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """``price`` sees to it that every run has its cost; without it, the costs that are stored order the runs."""
         self._readers = readers
         self._index = index or SqliteSearchIndex(readers.connections, readers)
         self._wall = wall
+        self._price = price
 
     async def get(self, session_id: str) -> Session:
         """A session by its whole id. Raises NotFoundError."""
@@ -101,6 +110,8 @@ class SqliteRunStateReader:
 
     async def _query_of(self, given: SessionFilter) -> Query | None:
         """The query that the filter's text is; None where it has no text. Everything committed is in the index then."""
+        if given.sort == "cost" and self._price is not None:
+            await self._price()
         if given.text is None or not given.text.strip():
             if given.parent is not None or given.sort in FIGURES:
                 await self._index.catch_up()

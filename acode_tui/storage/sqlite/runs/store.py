@@ -4,6 +4,7 @@ The rules are ``storage.run_writes``; reading is ``reader.py``; saving a whole g
 """
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from acode_tui.domain.clock import WallClock, system_clock
@@ -68,9 +69,10 @@ class SqliteRunStateStore(RunStateWrites, SqliteRunStateReader):
         limits: Limits | None = None,
         index: SearchIndex | None = None,
         wall: WallClock = system_clock,
+        price: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         RunStateWrites.__init__(self, workspace_id=workspace_id, user_id=user_id, limits=limits)
-        SqliteRunStateReader.__init__(self, readers, index=index, wall=wall)
+        SqliteRunStateReader.__init__(self, readers, index=index, wall=wall, price=price)
         self._writer = writer
 
     async def _save(self, graph: SessionGraph) -> SaveResult:

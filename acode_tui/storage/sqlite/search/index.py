@@ -2,16 +2,17 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
 from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.progress import Progress, ReportProgress, progress_after
-from acode_tui.storage.search_ports import IndexSize
+from acode_tui.storage.ports import IndexSize, PriceRow
 from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.figures.changes import update_figures
+from acode_tui.storage.sqlite.figures.prices import is_priced, price_some, store_prices
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.search.catch_up import read_batch, write_batch
 from acode_tui.storage.sqlite.search.check import differences
@@ -45,6 +46,23 @@ class SqliteSearchIndex:
                 if on_progress is not None:
                     done, total = await connection.run(_progress)
                     on_progress(progress_after(perf_counter() - started, done, total, "rows"))
+
+    async def price(self, models: Collection[str], prices: Collection[PriceRow]) -> None:
+        """Store the prices of these models, and price every session by them where that was not done yet.
+
+        A model without a row has no known price. Raises as ``catch_up``.
+        """
+
+        def read(connection: sqlite3.Connection) -> bool:
+            with index_faults():
+                return is_priced(connection, models, prices)
+
+        if await self._readers.run(read):
+            return
+        async with self._turn, self._connection() as connection:
+            await connection.run(lambda raw: store_prices(raw, models, prices))
+            while await connection.run(price_some):
+                pass
 
     async def rebuild(self, on_progress: ReportProgress | None = None) -> IndexSize:
         """Rebuild the index from the rows. The next search completes a rebuild that was interrupted."""

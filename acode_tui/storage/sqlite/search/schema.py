@@ -11,7 +11,7 @@ from acode_tui.storage.sqlite.distrust import undefended
 from acode_tui.storage.sqlite.own_schema import statements
 from acode_tui.storage.sqlite.search.tables import DERIVED, FORMAT, FORMAT_MARK, INDEX, SHADOWS, is_derived
 
-_NAMED = re.compile(r"^(?:CREATE (?:VIRTUAL )?TABLE|CREATE INDEX|INSERT INTO) (\w+)", re.MULTILINE)
+_NAMED = re.compile(r"^(?:CREATE (?:VIRTUAL )?TABLE|ALTER TABLE|CREATE INDEX|INSERT INTO) (\w+)", re.MULTILINE)
 _VIRTUAL = (INDEX, "search_terms")
 
 

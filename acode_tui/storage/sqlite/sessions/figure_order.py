@@ -14,7 +14,7 @@ from acode_tui.domain.clock import format_time
 from acode_tui.storage.cursors import FIGURES, figure_position, split_figure
 from acode_tui.storage.ports import SessionFilter
 
-LOOKED_UP = 10_000
+LOOKED_UP = 8_000
 """Most runs of a filter that are looked up and sorted. Where more match, a page is filled by some of the index."""
 
 Row = tuple[str, str, int]
@@ -37,6 +37,8 @@ _FIGURES: dict[str, _Figure] = {
         "CAST((julianday(f.last_at) - julianday(f.first_at)) * 86400000.0 AS INTEGER)",
     ),
     "tokens": _Figure("figures_sessions", "figures_sessions_by_tokens", "f.input + f.output + f.cache_write"),
+    "cost": _Figure("figures_sessions", "figures_sessions_by_cost", "f.priced"),
+    "calls": _Figure("figures_sessions", "figures_sessions_by_calls", "f.calls"),
 }
 assert set(_FIGURES) == set(FIGURES)
 
@@ -73,11 +75,12 @@ def by_figure(
         SELECT {figure.value}, f.session, s.id FROM {figure.table} AS f INDEXED BY {figure.by}
         CROSS JOIN sessions AS s ON s.rowid = f.session
         WHERE {{range}} AND {figure.value} BETWEEN ? AND ?{where}
-        ORDER BY {figure.value} {order}, f.session {order} LIMIT ?
+        ORDER BY {{order}}f.session {order} LIMIT ?
     """  # noqa: S608
     sign = "<" if largest_first else ">"
-    same = sql.format(range=f"{figure.value} = ? AND f.session {sign} ?")
-    beyond = sql.format(range=f"{figure.value} {sign} ?")
+    # Named in the order, an expression that is the same in every row would make SQLite sort what its index has sorted.
+    same = sql.format(range=f"{figure.value} = ? AND f.session {sign} ?", order="")
+    beyond = sql.format(range=f"{figure.value} {sign} ?", order=f"{figure.value} {order}, ")
     found: list[tuple[int, int, str]] = []
     for statement, own in ((same, start), (beyond, start[:1])):
         if len(found) < limit:
@@ -85,6 +88,30 @@ def by_figure(
             found += connection.execute(statement, asked).fetchall()
     rows = ((figure_position(value, rowid), row_id, rowid) for value, rowid, row_id in found)
     return [row for row in rows if lower < row[0] < upper]
+
+
+def first_of(
+    connection: sqlite3.Connection,
+    given: SessionFilter,
+    sessions: Iterable[int],
+    span: tuple[str, str, bool],
+    limit: int,
+) -> list[Row]:
+    """The first ``limit`` of these sessions between two positions, as in ``by_figure``."""
+    figure = _FIGURES[given.sort]
+    upper, lower, largest_first = span
+    top, bottom = (_END if upper == "~" else split_figure(upper)), ((-1, -1) if lower == "" else split_figure(lower))
+    order = "DESC" if largest_first else "ASC"
+    sql = f"""
+        SELECT n.value, n.session, s.id FROM (
+            SELECT {figure.value} AS value, f.session FROM json_each(?) AS g
+            CROSS JOIN {figure.table} AS f ON f.session = g.value
+            WHERE ({figure.value}, f.session) < (?, ?) AND ({figure.value}, f.session) > (?, ?)
+            ORDER BY 1 {order}, 2 {order} LIMIT ?
+        ) AS n CROSS JOIN sessions AS s ON s.rowid = n.session ORDER BY 1 {order}, 2 {order}
+    """  # noqa: S608
+    found = connection.execute(sql, (f"[{','.join(map(str, sessions))}]", *top, *bottom, limit))
+    return [(figure_position(value, rowid), row_id, rowid) for value, rowid, row_id in found]
 
 
 def of_sessions(

@@ -24,7 +24,7 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.states import STATE_ORDER, SessionState
 from acode_tui.storage.cursors import decode_cursor
 from acode_tui.storage.ports import SessionFilter
-from acode_tui.storage.sqlite.sessions.figure_order import LOOKED_UP, bounds, by_figure, is_figure, of_sessions
+from acode_tui.storage.sqlite.sessions.figure_order import LOOKED_UP, bounds, by_figure, first_of, is_figure
 from acode_tui.storage.sqlite.sessions.nesting import outside_others
 
 FEW = 1_200
@@ -192,14 +192,12 @@ def _of_parent(connection: sqlite3.Connection, given: SessionFilter, span: Range
 def _by_figure(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Row]:
     """By the figure's index; where few rows match the filter, they are looked up and sorted instead."""
     owner = given.user or given.workspace or given.parent
+    ends = (span.upper[0], span.lower[0], span.newest_first)
     if given.states or owner is not None or given.since is not None or given.until is not None:
         by_time = msgspec.structs.replace(given, sort="updated", folded=False)
         few = filtered_rows(connection, by_time, span_of(by_time), LOOKED_UP + 1)
         if len(few) <= LOOKED_UP:
-            rows = of_sessions(connection, given, figure_conditions(given), (row[2] for row in few))
-            inside = [row for row in rows if span.lower < row[:2] < span.upper]
-            return (inside if span.newest_first else inside[::-1])[:limit]
-    ends = (span.upper[0], span.lower[0], span.newest_first)
+            return first_of(connection, given, (row[2] for row in few), ends, limit)
     return by_figure(connection, given, figure_conditions(given), ends, limit)
 
 

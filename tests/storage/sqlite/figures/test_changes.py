@@ -14,22 +14,24 @@ from hypothesis import strategies as st
 
 from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.entities import SessionGraph
-from acode_tui.domain.figures import SessionFigures, day_of
+from acode_tui.domain.figures import CONTEXTS, SessionFigures, day_of
 from acode_tui.domain.search.facts import facts_of, meets
 from acode_tui.domain.search.query import parse_query
+from acode_tui.ops.stats.rates import Rate, price_rows, total_cost
 from acode_tui.storage.figures_ports import KEYS
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.figures import changes
 from acode_tui.storage.sqlite.figures.check import differences
 from acode_tui.storage.sqlite.figures.contributions import read_contributions
+from acode_tui.storage.sqlite.figures.prices import is_priced, price_some, store_prices
 from acode_tui.storage.sqlite.figures.tables import TABLES
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.runs.read_graph import read_graph
 from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.search.index import step
-from acode_tui.storage.sqlite.sessions.run_figures import answer
+from acode_tui.storage.sqlite.sessions.run_figures import answer, usage_of
 from tests.clocks import TurnedClock
-from tests.storage.figures_runs import DAYS, T0, counted_runs, numbers, scanned
+from tests.storage.figures_runs import DAYS, MODELS, T0, counted_runs, numbers, scanned
 
 NOW = T0 + timedelta(days=100)
 
@@ -66,6 +68,30 @@ def sums(connection: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
     return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5").fetchall() for table in tables}
 
 
+RATES = {
+    "claude-sonnet-4-5": tuple(
+        Rate(day_of(T0) + day, context, *(scale * each for each in (3e-6, 15e-6, 3e-7, 4e-6, 6e-6)))
+        for day, scale in ((20, 1), (40, 3))
+        for context in (0, *CONTEXTS)
+    ),
+    "gpt-5": None,
+}
+"""A price that changes, and holds before its first day too; a model without one; and "" was never looked up."""
+
+
+def costs(connection: sqlite3.Connection) -> dict[str, int]:
+    """What the sessions cost, by what is kept for their order."""
+    sql = "SELECT s.id, round(f.priced / 1e3) FROM figures_sessions AS f JOIN sessions AS s ON s.rowid = f.session"
+    return dict(connection.execute(sql).fetchall())
+
+
+def priced(connection: sqlite3.Connection) -> dict[str, int]:
+    """The same by the prices that are shown; without a known price a run stands with those that cost nothing."""
+    ids = [row[0] for row in connection.execute("SELECT id FROM sessions")]
+    usage = usage_of(connection, ids)
+    return {each: round((total_cost(usage.get(each, ()), RATES) or 0) * 1e6) for each in ids}
+
+
 VERSIONS = st.lists(
     st.integers(1, 3).flatmap(lambda number: st.tuples(counted_runs(number), st.booleans())), min_size=2, max_size=6
 )
@@ -73,17 +99,30 @@ QUERIES = ("agent:codex", "project:shop", "-project:shop agent:codex", "state:Co
 
 
 @settings(max_examples=20)
-@given(versions=VERSIONS, days=st.tuples(*(st.sampled_from(DAYS),) * 2), change=st.sampled_from(DAYS))
+@given(
+    versions=VERSIONS,
+    days=st.tuples(*(st.sampled_from(DAYS),) * 2),
+    change=st.sampled_from(DAYS),
+    prices_at=st.integers(0, 6),
+)
 def test_figures_are_those_of_a_scan_and_leave_nothing_of_what_was_there_before(
-    empty: Path, versions: list[tuple[SessionGraph, bool]], days: tuple[int, int], change: int
+    empty: Path, versions: list[tuple[SessionGraph, bool]], days: tuple[int, int], change: int, prices_at: int
 ) -> None:
     """A session that changed is subtracted as it was and added as it is, in every table that answers a question."""
     with copy(empty) as followed, copy(empty) as fresh:
-        for run, is_counted in versions:
+        for number, (run, is_counted) in enumerate(versions):
             save(followed, run)
             if is_counted:
                 count_all(followed)
+            if number == prices_at:
+                # Those that were counted are priced again, and each that is counted from now on is priced at once.
+                store_prices(followed, MODELS, price_rows(MODELS, RATES))
+                while price_some(followed):
+                    pass
         count_all(followed)
+        assert is_priced(followed, MODELS, price_rows(MODELS, RATES)) == (prices_at < len(versions))
+        if prices_at < len(versions):
+            assert costs(followed) == priced(followed)
         runs = [read_graph(followed, run_id) for run_id in sorted({run.id for run, _ in versions})]
         for run in runs:
             save(fresh, run)

@@ -9,6 +9,7 @@ import pytest
 
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.figures.check import differences
+from acode_tui.storage.sqlite.figures.prices import price_some
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.search.check import pending_sessions
 from tests.domain.search.runs import call, make_run
@@ -27,6 +28,8 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connec
             calls = (call("Bash"), call("Read", error="no"))
             save(connection, make_run("count", calls, at=T0 + timedelta(days=number), metadata=metadata))
         count_all(connection)
+        while price_some(connection):
+            pass
         yield connection
 
 
@@ -52,8 +55,12 @@ def found(file: sqlite3.Connection, *, deep: bool = False) -> list[str]:
         ("UPDATE figures_tools_by_day SET tool = 'Grep' WHERE tool = 'Read'", "figures_tools_by_day"),
         ("INSERT INTO figures_tools_by_month VALUES (1, 'a', 'p', 't', 1, 1, 0)", "figures_tools_by_month"),
         ("UPDATE figures_sessions SET failed = 9 WHERE session = 2", "are not those of its rows"),
+        ("UPDATE figures_sessions SET priced = 9 WHERE session = 2", "is not by the stored prices"),
         ("DELETE FROM figures_sessions WHERE session = 2", "is not counted"),
-        ("INSERT INTO figures_sessions VALUES (9, '', '', 0, 0, 0, 0, 0, 0, NULL)", "row 9 is counted and not there"),
+        (
+            "INSERT INTO figures_sessions VALUES (9, '', '', 0, 0, 0, 0, 0, 0, NULL, 0)",
+            "row 9 is counted and not there",
+        ),
         ("UPDATE sessions SET metadata = json_set(metadata, '$.tokens.input', 8)", "are not those of its rows"),
     ],
 )

@@ -26,7 +26,7 @@ WORKSPACE = "0190d6a1-0000-7000-8000-000000000001"
 
 def _run(number: int) -> Any:
     """A run with ties in every figure."""
-    run = make_run(WORKSPACE, description=f"run {number} {'zebra' if number % 2 else 'horse'}", calls=3)
+    run = make_run(WORKSPACE, description=f"run {number} {'zebra' if number % 2 else 'horse'}", calls=3 + number % 2)
     (task,) = run.tasks
     (step,) = task.steps
     ended = T0 + timedelta(seconds=number % 4)
@@ -38,15 +38,17 @@ def _run(number: int) -> Any:
     step = msgspec.structs.replace(step, tool_calls=calls)
     task = msgspec.structs.replace(task, steps=(step,))
     tokens = {"tokens": {"input": 100 * (number % 5), "output": 1, "cacheRead": 10**9, "cacheWrite": 0}}
-    return msgspec.structs.replace(
-        run, updated_at=ended, state=STATES[number % 3], metadata={**tokens, "models": ["m"]}, tasks=(task,)
-    )
+    metadata = {**tokens, "models": ["m"], "cost": (number * 5 % 4) / 100}
+    return msgspec.structs.replace(run, updated_at=ended, state=STATES[number % 3], metadata=metadata, tasks=(task,))
 
 
 def _figure(sort: str, session: SessionSummary) -> float:
     if sort == "took":
         return (session.updated_at - session.created_at).total_seconds()
-    return session.failed_calls if sort == "failed" else (session.metadata or {})["tokens"]["input"]
+    if sort in ("failed", "calls"):
+        return session.failed_calls if sort == "failed" else session.tool_call_count
+    metadata = session.metadata or {}
+    return float(metadata["cost"] if sort == "cost" else metadata["tokens"]["input"])
 
 
 async def _walk(store: SqliteRunStateStore, given: SessionFilter) -> tuple[list[SessionSummary], list[SessionSummary]]:

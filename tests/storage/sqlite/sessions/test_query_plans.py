@@ -13,7 +13,7 @@ import pytest
 
 from acode_tui.domain.search.query import parse_query
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.cursors import encode_cursor
+from acode_tui.storage.cursors import FIGURES, encode_cursor, figure_cursor, figure_position
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.migrate import migrate
@@ -29,9 +29,10 @@ WHOLE = re.compile(rf"^SCAN (?:{TABLES}|[a-z])(?: USING (?:COVERING )?INDEX \w+)
 
 ALLOWED = re.compile(
     r"^SCAN (g|given|f|b|blocked|\(?subquery.*|search_index|session_totals)\b"
+    r"|^SCAN (search_marks|search_changes|figures_changes)\b"
     r"|^SCAN session_facts USING (COVERING )?INDEX session_facts_with_failures"
 )
-"""What is as short as the page (given ids, merged ranges), a full-text look-up, or one row a state."""
+"""What is as short as the page (given ids, merged ranges), a full-text look-up, one row a state, or marks."""
 
 
 class Recorder(sqlite3.Connection):
@@ -121,6 +122,10 @@ def test_every_filter_is_served_by_ranges_of_indexes(
 def test_pages_without_a_filter_are_never_sorted(connection: Recorder) -> None:
     connection.seen = []
     pages.read_page(connection, SessionFilter(sort="created"), limit=20, after=None, before=None)
+    for sort in FIGURES:
+        among_the_same = figure_cursor(sort, figure_position(0, 2_000), "s02000")
+        for after, before in ((None, None), (among_the_same, None), (None, among_the_same)):
+            pages.read_page(connection, SessionFilter(sort=sort), limit=20, after=after, before=before)
     assert not [line for line in plans(connection) if "TEMP B-TREE" in line]
 
 
