@@ -456,8 +456,8 @@ class Dashboard(App[int]):
         timeout: float | None = None,
         markup: bool = True,
     ) -> None:
-        """Show a toast, in the half of the screen in which the cursor is not, or below all else if the screen makes room
-        for it. The same one again replaces the one that is still on screen, and says how often it came.
+        """Show a toast, in the half of the screen in which the cursor is not, or below everything else where the screen
+        makes room for it. The same one again replaces the one that is still on screen, and says how often it came.
         """
         now = asyncio.get_running_loop().time()
         until, times = self._toasts.get((title, message), (now, 0))
