@@ -58,6 +58,7 @@ KEY_IDS = (
         "search",
         "search_done",
     ),
+    "image",
     *("settings", "sort", "source", "stop", "sync", "take_other", "theme", "timeline", "top", "unfold"),
     *("trust", "unset", "up", "view", "wrap", "yes", "figures", "by", "by_back", "span", "span_back", "measure"),
 )
@@ -311,6 +312,10 @@ class TuiSettings(msgspec.Struct, frozen=True, kw_only=True):
     colors: Annotated[
         Literal["auto", "truecolor", "256", "16", "mono"],
         Meta(description="Colours of the terminal, from the next start on; auto: what the terminal says."),
+    ] = "auto"
+    images: Annotated[
+        Literal["auto", "sixel", "kitty", "blocks", "off"],
+        Meta(description="How images are drawn (extra `images`), from the next start on; auto: what the terminal can."),
     ] = "auto"
     refresh_seconds: Annotated[
         float, Meta(ge=0.1, le=60, description="How often it looks for other programs' writes.")

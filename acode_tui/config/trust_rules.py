@@ -24,7 +24,7 @@ FREE = frozenset(
         *("health.queue_stalled_seconds", "health.dead_letters_degraded", "health.conflicts_degraded"),
         *("health.storage_degraded_percent", "health.storage_degraded_bytes", "health.storage_unhealthy_percent"),
         *("health.clock_offset_seconds", "tui.theme", "tui.refresh_seconds", "tui.page_size", "tui.keymap"),
-        *("tui.bell", "tui.colors"),
+        *("tui.bell", "tui.colors", "tui.images"),
     }
 )
 """Settings that any file may set. Every other one needs approval, so a new setting does until it is listed here."""

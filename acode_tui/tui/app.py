@@ -51,6 +51,7 @@ from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.themes import ThemePreference, without_colours
 from acode_tui.tui.team import TeamRuns
 from acode_tui.tui.terminal import copy
+from acode_tui.tui.terminal_images import NO_IMAGES, TerminalImages, terminal_images
 from acode_tui.tui.trust_question import TrustQuestion
 from acode_tui.tui.widgets.cursor_place import cursor_is_low, toasts_make_room
 from acode_tui.tui.workspace_holder import WorkspaceHolder
@@ -110,6 +111,7 @@ class Dashboard(App[int]):
         follow_consent: FollowConsent | None = None,
         personal: PersonalFile | None = None,
         terminal: TerminalColours = EVERY_COLOUR,
+        images: TerminalImages = NO_IMAGES,
         can_restore: bool = False,
         begin_with: Toast | None = None,
         first_page: "Future[FirstPage | None] | None" = None,
@@ -158,6 +160,7 @@ class Dashboard(App[int]):
         """The settings of the workspace that were applied last; None before it is open."""
         self._may_follow = False
         self._leaving = threading.Event()
+        self.images = images
         self._toasts: dict[tuple[str, str], tuple[float, int]] = {}
         """When each toast on screen goes, in the event loop's time, and how often it came, by title and message."""
         self._theme_preference = ThemePreference(
@@ -577,6 +580,7 @@ def _dashboard(
     if database_url is not None and layout.sort in FIGURES:
         # No index of figures sorts the runs of a database.
         layout = msgspec.structs.replace(layout, sort="updated")
+    colours = terminal_colours(os.environ, settings.tui.colors)
     app = Dashboard(
         root,
         settings,
@@ -589,7 +593,8 @@ def _dashboard(
         asks_for_folder=asks_for_folder and database_url is None and is_own_checkout(root),
         follow_consent=follow_consent(root) if database_url is None else None,
         personal=PersonalFile(personal_path()),
-        terminal=terminal_colours(os.environ, settings.tui.colors),
+        terminal=colours,
+        images=terminal_images(os.environ, settings.tui.images, many_colours=colours.depth in ("truecolor", "256")),
         # A browser's driver serves one run of the app.
         can_restore=database_url is None and not os.environ.get("TEXTUAL_DRIVER"),
         begin_with=begin_with,

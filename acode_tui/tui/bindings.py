@@ -237,6 +237,7 @@ VIEWER: list[Binding] = [
     key("search", "slash", "search", "find", "Find in this text", shown_as="/"),
     key("next_match", "n", "match(1)", "next", "Next match"),
     key("previous_match", "N", "match(-1)", "previous match", "Previous match", show=False, shown_as="N"),
+    key("image", "i", "image", "image, bytes", "Show the image, or its bytes"),
     key("wrap", "w", "wrap", "wrap", "Wrap long lines, or scroll sideways"),
     key("numbers", "number_sign", "numbers", "numbers", "Show or hide line numbers", shown_as="#"),
     key("previous_page", "left_square_bracket", "part(-1)", "part", "Previous part of a long text", shown_as="["),

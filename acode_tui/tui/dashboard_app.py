@@ -19,6 +19,7 @@ from acode_tui.tui.following import Following
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.personal import PersonalFile
 from acode_tui.tui.state import DashboardState
+from acode_tui.tui.terminal_images import TerminalImages
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -63,6 +64,11 @@ class DashboardApp(ActionHost, Protocol):
     @property
     def personal(self) -> PersonalFile:
         """The user's saved queries and counts of commands."""
+        ...
+
+    @property
+    def images(self) -> TerminalImages:
+        """How the terminal draws images."""
         ...
 
     @property

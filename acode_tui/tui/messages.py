@@ -144,3 +144,10 @@ class RestoreRequested(Message):
     """Restore a backup, which the user has confirmed."""
 
     backup: Backup
+
+
+@dataclass
+class PictureRefused(Message):
+    """A picture cannot be drawn; ``reason`` is a clause."""
+
+    reason: str

@@ -16,6 +16,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.quantities import counted, number, size
 from acode_tui.tui.bindings import VIEWER
 from acode_tui.tui.dashboard_app import DashboardGetter
+from acode_tui.tui.messages import PictureRefused
 from acode_tui.tui.run.document import PART_LINES, Document, highlighted_lines, line_numbers, open_document
 from acode_tui.tui.run.find import Match, Matches, find_matches
 from acode_tui.tui.style.paths import style_path
@@ -26,6 +27,10 @@ from acode_tui.tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader
+
+
+DRAWN_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+"""What may be drawn, by its content type. What it is in truth the decoder sees."""
 
 
 class ArtifactScreen(Screen[None]):
@@ -59,6 +64,8 @@ class ArtifactScreen(Screen[None]):
         self._document: Document | None = None
         self._part = 0
         self._wrap: bool | None = None
+        self._not_drawn = ""
+        """Why an image is not drawn, as a clause; empty for what is no image."""
 
     def compose(self) -> ComposeResult:
         yield TitleLine("artifact")
@@ -75,7 +82,68 @@ class ArtifactScreen(Screen[None]):
             styled(self._artifact.content_hash[:19] + "…", "$foreground-muted"),
         )
         self.query_one(TextView).border_title = "reading…"
+        if self._is_drawable:
+            self._load_picture()
+        else:
+            self._load_part(0, from_top=True)
+
+    # The image
+
+    @property
+    def _is_drawable(self) -> bool:
+        """Whether it is an image that this terminal can draw."""
+        return self.dashboard.images.drawing is not None and self._artifact.content_type in DRAWN_TYPES
+
+    @property
+    def toasts_make_room(self) -> bool:
+        """While an image is shown: what is drawn in pixels cannot be covered in part."""
+        return any(view.display for view in self.query("PictureView"))
+
+    @work(group="picture", exclusive=True, exit_on_error=False)
+    async def _load_picture(self) -> None:
+        from acode_tui.tui.run.picture import MAX_BYTES, PictureError, decode
+        from acode_tui.tui.run.picture_view import PictureView
+
+        runs = self.dashboard.runs
+        if runs is None:
+            return
+        try:
+            if self._artifact.size > MAX_BYTES:
+                raise PictureError(f"it has more than {size(MAX_BYTES)}")
+            data = await runs.get_artifact_content(self._artifact.id)
+            picture = await self.dashboard.in_thread(decode, data)
+        except PictureError as error:
+            self._show_bytes(str(error))
+        except AcodeError:
+            self._load_part(0, from_top=True)  # which fails alike, and says so
+        else:
+            view = PictureView(picture)
+            await self.mount(view, after=self.query_one(TextView))
+            self.query_one(TextView).display = False
+            view.focus()
+            self.refresh_bindings()
+
+    @on(PictureRefused)
+    def _picture_refused(self, event: PictureRefused) -> None:
+        self.query("PictureView").remove()
+        self._show_bytes(event.reason)
+
+    def _show_bytes(self, reason: str) -> None:
+        self._not_drawn = reason
+        view = self.query_one(TextView)
+        view.display = True
+        view.focus()
+        self.refresh_bindings()
         self._load_part(0, from_top=True)
+
+    def action_image(self) -> None:
+        """Turn from the image to its bytes, or back."""
+        view, text = self.query_one("PictureView"), self.query_one(TextView)
+        view.display, text.display = text.display, view.display
+        (view if view.display else text).focus()
+        if text.display and self._document is None:
+            self._load_part(0, from_top=True)
+        self.refresh_bindings()
 
     @work(group="part", exclusive=True, exit_on_error=False)
     async def _load_part(self, part: int, *, from_top: bool) -> None:
@@ -123,6 +191,8 @@ class ArtifactScreen(Screen[None]):
         view = self.query_one(TextView)
         kind = document.language or document.kind
         view.border_title = kind if document.kind != "binary" else "binary: not text, shown as bytes"
+        if self._not_drawn:
+            view.border_title = f"not drawn: {self._not_drawn}"
         facts = [counted(document.line_count, "line")] if document.kind != "binary" else []
         if len(document.parts) > 1:
             facts.append(
@@ -226,6 +296,10 @@ class ArtifactScreen(Screen[None]):
         self.dashboard.copy(self._artifact.id, "id")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "image":
+            return bool(self.query("PictureView")) if self.is_mounted else False
+        if self.toasts_make_room and action in ("part", "numbers", "wrap", "search", "match"):
+            return False
         if action == "part":
             return self._document is not None and len(self._document.parts) > 1
         if action == "numbers":
