@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.states import EntityType
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest import file_reader
@@ -85,6 +86,24 @@ async def test_a_grown_file_gives_the_rows_of_a_fresh_import(
         # Results that were read before their calls stay with their steps as well.
         assert kept.keys() >= expected.keys()
         assert {found: kept[found] for found in expected} == expected
+
+
+@pytest.mark.parametrize("transcript", STORIES[:3])
+async def test_an_older_copy_of_a_transcript_takes_nothing_back(
+    workspace: Workspace, tmp_path: Path, transcript: Transcript
+) -> None:
+    source = "codex" if isinstance(transcript, Codex) else "claude-code"
+    await run_import(workspace, age(transcript.write(tmp_path / "t" / f"{SESSION}.jsonl")))
+    before = await stored(workspace, source=source)
+    copies = []
+    for cut in range(2, len(transcript.lines)):
+        copies.append(tmp_path / str(cut) / f"{SESSION}.jsonl")
+        copies[-1].parent.mkdir()
+        copies[-1].write_bytes(b"".join(line + b"\n" for line in transcript.lines[:cut]))
+    await run_import(workspace, *map(age, copies))
+    after = await stored(workspace, source=source)
+    kept, expected = ({row.id: encode_payload(row) for row in graph.entities()} for graph in (after, before))
+    assert {found: kept[found] for found in expected} == expected
 
 
 async def test_only_what_is_new_is_read_and_compared(

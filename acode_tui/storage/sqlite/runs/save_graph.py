@@ -3,6 +3,9 @@
 An unchanged graph writes nothing. A row with the stored content is written again only where the graph's
 ``updated_at`` is later. A session's ``updated_at`` is its last activity, so it is never behind that of a row that is
 written below it; every other row keeps the stamp that it comes with.
+
+An older copy of a transcript takes nothing back: what is stored of the same run from a source that goes on for longer
+stays, row by row.
 """
 
 import sqlite3
@@ -68,6 +71,13 @@ _TASKS_OF = (
 def _is_without_transcript(metadata: str | None) -> bool:
     # Nearly all metadata is decided without decoding it.
     return metadata is not None and TRANSCRIPT in metadata and is_without_transcript(msgspec.json.decode(metadata))
+
+
+def _last_time(metadata: str | None) -> str:
+    """The time of the last record that a session was read from; empty where it was not read from a transcript."""
+    found = msgspec.json.decode(metadata) if metadata is not None else None
+    last = found.get("lastTime") if isinstance(found, dict) else None
+    return last if isinstance(last, str) else ""
 
 
 def save_graph(connection: sqlite3.Connection, graph: SessionGraph, clock: MonotonicClock) -> SaveResult:
@@ -150,6 +160,8 @@ class _Save:
         self._updates: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
         self._texts: dict[tuple[EntityType, TextChange], list[str]] = {}
         self._unchanged = 0
+        self._whole = False
+        self._is_older: bool | None = None
 
     def compare(self, *, whole: bool) -> None:
         """Plan the writes of the whole run; the session last, so that its stamp is not behind one written below it.
@@ -158,6 +170,7 @@ class _Save:
         deleted transcript, the other stored tasks are marked as superseded.
         """
         latest = ""
+        self._whole = whole
         for kind in reversed(TABLES):
             if not (given := self._run[kind]):
                 continue
@@ -227,12 +240,23 @@ class _Save:
                 continue
             same = _same(kind, row, stored)
             written = stamp_to_save(stamp, stored[at], same=same, after=self._after_text)
-            if written is None:
+            if written is None or (not same and stamp <= stored[at] and self._is_older_copy()):
                 self._unchanged += 1
                 continue
             updates.append(_with(stored if same else row, {at: written, version: stored[version]}))
             if not same and (change := _text_change(kind, row, stored)) != "none":
                 self._texts.setdefault((kind, change), []).append(row[0])
+
+    def _is_older_copy(self) -> bool:
+        """Whether the run ends before what is stored of it: it was read from another source, which is behind.
+
+        A file that was rewritten may end earlier, too, and is what its session holds now.
+        """
+        if self._is_older is None:
+            stored = _last_time(self._session[_SESSION_METADATA]) if self._session is not None else ""
+            given = _last_time(self._run[EntityType.SESSION][0][_SESSION_METADATA])
+            self._is_older = not self._whole and "" < given < stored
+        return self._is_older
 
     def _replaces_prompts(self) -> bool:
         """Whether the stored session is made of prompts alone, and this run is read from its transcript."""
