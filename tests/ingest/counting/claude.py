@@ -1,5 +1,6 @@
 """Counter of Claude Code."""
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +22,18 @@ _KINDS = {
 _TAGS = re.compile(r"<(system-reminder|ide_opened_file|ide_selection|ide_diagnostics)>(.*?)</\1>", re.DOTALL)
 _COMMANDS = ("<command-name>", "<command-message>")
 _CAVEATS = ("Caveat:", "<local-command-caveat>")
+_ATTACHED = (
+    *("content", "stdout", "stderr", "blockingError", "message", "decision", "reason", "planFilePath", "planContent"),
+    *("skills", "skillNames", "addedLines", "removedTypes", "addedBlocks", "removedNames", "path", "filename"),
+    *("snippet", "description", "status", "deltaSummary", "agentType", "server", "uri", "files", "banner", "messages"),
+)
+"""The fields of attachments that hold text, whatever an attachment is."""
+_REPEATED = (
+    *("file", "compact_file_reference", "already_read_file", "opened_file_in_ide", "selected_lines_in_ide"),
+    *("todo", "relevant_memories", "current_session_memory", "output_style", "team_context", "companion_intro"),
+    *("deferred_tools_delta", "structured_output", "compaction_reminder"),
+)
+"""Attachments that repeat what the agent reads in a file, or what it knows from elsewhere."""
 _REFUSED = ("The user doesn't want to proceed with this tool use", "[Request interrupted by user")
 
 
@@ -36,6 +49,13 @@ def claude(records: Iterable[Record], counted: set[tuple[str, str]], parent: str
         kind, message = record.get("type"), record.get("message")
         if kind == "attachment":
             _queued(found, record)
+            found.notes(_attached(record.get("attachment") or {}))
+        elif kind == "system":
+            said = str(record.get("content") or "").strip()
+            found.notes("" if said.startswith(_CAVEATS) else said)
+        elif kind == "queue-operation" and record.get("operation") in ("enqueue", "popAll"):
+            queued = str(record.get("content") or "").strip()
+            found.notes("" if queued.startswith(_NOT_TYPED) else queued)
         if not isinstance(message, dict):
             continue
         if kind == "assistant":
@@ -69,6 +89,29 @@ def claude(records: Iterable[Record], counted: set[tuple[str, str]], parent: str
                 found.notes("" if text.startswith(_CAVEATS) else text)
     counted |= own
     return found
+
+
+def _attached(attachment: Record) -> str:
+    """The text of an attachment that no other line has."""
+    kind = str(attachment.get("type"))
+    is_reminder = kind.endswith("_reminder") and kind != "critical_system_reminder"
+    if kind == "queued_command" or kind in _REPEATED or is_reminder:
+        return ""
+    # A hook's output may be given twice.
+    parts = dict.fromkeys(_words(attachment.get(name)) for name in _ATTACHED)
+    return "\n".join(part for part in parts if part)
+
+
+def _words(value: Any) -> str:
+    """The text of a field: of a record in it the part that says something, else its JSON."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list):
+        return "\n".join(found for found in map(_words, value) if found)
+    if not isinstance(value, dict):
+        return ""
+    said = (_words(value.get(name)) for name in ("blockingError", "content", "text", "message", "name"))
+    return next((found for found in said if found), json.dumps(value) if value else "")
 
 
 def _typed(found: Ids, key: Any, images: int) -> None:

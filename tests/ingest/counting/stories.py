@@ -66,6 +66,36 @@ def claude(folder: Path, story: Sequence[Event]) -> Path:
     return found.write(folder / f"{SESSION}.jsonl")
 
 
+def newer_claude(folder: Path, story: Sequence[Event]) -> Path:
+    """What the program attaches, queues and notes beside the conversation; its long texts are kept whole."""
+    found = Claude(version="2.1.170")
+    for number, (what, text) in enumerate(story):
+        hook = {"hookName": f"PostToolUse:{number}", "hookEvent": "PostToolUse"}
+        if what == "prompt":
+            found.user(text)
+        elif what == "answer":
+            found.says(f"m{number}", text)
+            found.attach("nested_memory", path="CLAUDE.md", content={"path": "CLAUDE.md", "content": text})
+            found.attach("todo_reminder", content=[{"content": text, "status": "pending"}], itemCount=1)
+        elif what == "lost":
+            found.queue("enqueue", text)
+            found.queue("popAll", text)
+            found.attach("hook_additional_context", content=[text, text], **hook)
+            found.attach("invoked_skills", skills=[{"name": "deploy", "path": "s.md", "content": text}])
+        else:
+            found.calls(f"m{number}", f"c{number}", "Bash", {"command": text})
+            found.attach("hook_success", content=text, stdout=text, stderr="", exitCode=0, **hook)
+            found.attach("hook_blocking_error", blockingError={"blockingError": text, "command": "check"}, **hook)
+            found.attach("diagnostics", files=[{"uri": "a.py", "diagnostics": [{"message": text}]}], isNew=True)
+            found.record("system", subtype="away_summary", content=text)
+            found.record(
+                "system", subtype="local_command", content=f"<local-command-stdout>{text}</local-command-stdout>"
+            )
+            if what != "open":
+                found.result(f"c{number}", text, is_error=what == "failed" or None)
+    return found.write(folder / f"{SESSION}.jsonl")
+
+
 def codex(folder: Path, story: Sequence[Event]) -> Path:
     found = Codex()
     outputs = {
@@ -392,5 +422,10 @@ WRITERS: dict[str, tuple[Write, ...]] = {
 }
 """The stories of each format, for tests of everything."""
 
-NEWER: tuple[Callable[[Path, Sequence[Event]], Path | list[Path]], ...] = (newer_codex, packed_codex, forked_codex)
+NEWER: tuple[Callable[[Path, Sequence[Event]], Path | list[Path]], ...] = (
+    newer_claude,
+    newer_codex,
+    packed_codex,
+    forked_codex,
+)
 """Further stories to count."""
