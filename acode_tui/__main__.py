@@ -1,6 +1,7 @@
 """``python -m acode_tui`` and the ``acode-tui`` console script."""
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -16,8 +17,11 @@ def main() -> None:
         if sys.argv[1:2] == ["hook"] and len(sys.argv) in (3, 4) and sys.argv[2] in ("claude-code", "codex"):
             # An agent waits for this: the command line is not needed, and takes longer to import.
             _hook(sys.argv[2:])
+        # Imports make many objects, and no garbage that has to be collected meanwhile.
+        gc.disable()
         from acode_tui.cli.main import main as run
 
+        gc.enable()
         run()
     except SystemExit as ended:
         code = ended.code

@@ -5,7 +5,6 @@ floor of opening is the same key on a run of one step, that of scrolling the sam
 """
 
 import asyncio
-import gc
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +24,7 @@ from acode_tui.domain.ids import new_id
 from acode_tui.domain.states import ArtifactType
 from acode_tui.storage.ports import RunStateReader
 from acode_tui.tui.app import Dashboard
+from acode_tui.tui.garbage import keep_present_objects
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.ports import DashboardWorkspace
 from acode_tui.tui.run.blocks import conversation_of
@@ -105,7 +105,7 @@ async def _dashboard(folder: Path, view: RunAs) -> "AsyncIterator[tuple[_Watched
         async with acode_tui.open_workspace(folder, settings=SETTINGS, mode="dashboard") as opened:
             yield opened
 
-    app = _Watched(folder, SETTINGS, opening=opening, freeze_objects=gc.freeze)
+    app = _Watched(folder, SETTINGS, opening=opening, freeze_objects=keep_present_objects)
     app.state.run_as = view
     async with app.run_test(size=(120, 36)) as pilot:
         while app.workspace is None or not app.main.sessions.table.row_count:

@@ -8,7 +8,6 @@ counts them: idle, then while another process changes a hundred rows a second, a
 """
 
 import asyncio
-import gc
 import json
 import os
 import random
@@ -30,6 +29,7 @@ from acode_tui.config import IdentitySettings, IngestSettings, Settings
 from acode_tui.config.settings import PersistenceSettings, PostgresSettings
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.following import FollowConsent
+from acode_tui.tui.garbage import keep_present_objects
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.main.sessions_table import SessionTable
 from acode_tui.tui.ports import DashboardWorkspace
@@ -153,7 +153,7 @@ async def _pressed(folder: Path, transcripts: Path) -> list[Measure]:
         folder,
         replace(SETTINGS, ingest=IngestSettings(roots=(str(transcripts),))),
         opening=opening,
-        freeze_objects=gc.freeze,
+        freeze_objects=keep_present_objects,
         follow_consent=FollowConsent(lambda: True, lambda agreed: None),
     )
     chance = random.Random(7)

@@ -36,16 +36,10 @@ def open_dashboard(invocation: Invocation) -> int:
     settings, url = invocation.settings, invocation.database_url
     if url is None:
         invocation.start_log()
-    if url is not None:
-        from acode_tui.config.workspace_root import find_folder
-        from acode_tui.tui.app import run_dashboard
-
-        return run_dashboard(find_folder(), settings, database_url=url)
-    from acode_tui.tui.first_page import begin_first_page
-
-    first_page = begin_first_page(invocation.root, settings)
     from acode_tui.tui.app import run_dashboard
 
-    return run_dashboard(
-        invocation.root, settings, asks_for_folder=not invocation.is_workspace_named, first_page=first_page
-    )
+    if url is not None:
+        from acode_tui.config.workspace_root import find_folder
+
+        return run_dashboard(find_folder(), settings, database_url=url)
+    return run_dashboard(invocation.root, settings, asks_for_folder=not invocation.is_workspace_named)

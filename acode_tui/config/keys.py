@@ -4,12 +4,10 @@ An invalid value raises a ConfigError that names the key, the value and what is 
 keys in which people put a password or a URL by mistake.
 """
 
-import difflib
 import functools
 import math
 import os
 import re
-import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -158,6 +156,8 @@ def _require_choices(key: Key, value: Any) -> None:
 
 
 def _nearest(name: str, known: typing.Iterable[str]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name[:100], list(known), n=2, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
@@ -332,6 +332,8 @@ def _split(text: str) -> list[str]:
 
 
 def _parse_collection(text: str) -> object:
+    import tomllib
+
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):

@@ -7,7 +7,6 @@ Settings of ``.agent/config.toml`` that need approval are left out until this us
 
 import errno
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from hashlib import sha256
@@ -218,6 +217,10 @@ def check_file_value(key: keys.Key, value: object) -> Any:
 
 
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:
+    if not text:
+        return {}  # there is no file: the parser need not be imported
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except RecursionError:

@@ -5,7 +5,6 @@ the app waits for them before it exits.
 """
 
 import asyncio
-import gc
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ import msgspec
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
-from textual.events import Event, Key
+from textual.events import Event, InputEvent, Key
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -32,7 +31,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.quantities import counted
 from acode_tui.logs import get_logger
 from acode_tui.storage.cursors import FIGURES
-from acode_tui.tui import preload
+from acode_tui.tui import garbage, preload
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP, commands
 from acode_tui.tui.following import FollowConsent, Following
@@ -48,6 +47,7 @@ from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style import themes
 from acode_tui.tui.style.colour_depth import EVERY_COLOUR, TerminalColours, apply_depth, terminal_colours
 from acode_tui.tui.style.paths import style_path
+from acode_tui.tui.style.stylesheet import ParsedOnce
 from acode_tui.tui.style.themes import ThemePreference, without_colours
 from acode_tui.tui.team import TeamRuns
 from acode_tui.tui.terminal import copy
@@ -57,8 +57,6 @@ from acode_tui.tui.widgets.cursor_place import cursor_is_low, toasts_make_room
 from acode_tui.tui.workspace_holder import WorkspaceHolder
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from textual.command import Provider
 
     from acode_tui.ingest import ImportReport
@@ -87,6 +85,7 @@ class Dashboard(App[int]):
     TITLE = "acode-tui"
     CSS_PATH: ClassVar[list[Path]] = [style_path("app.tcss")]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [*APP]
+    _has_theme = False
     COMMANDS = {_commands}  # noqa: RUF012
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] = [  # noqa: RUF012
@@ -106,6 +105,7 @@ class Dashboard(App[int]):
         layout: Layout | None = None,
         save_layout: Callable[[Layout], None] = lambda layout: None,
         freeze_objects: Callable[[], None] = lambda: None,
+        collect_garbage: Callable[[float], None] = lambda idle_seconds: None,
         migration_consent: "MigrationConsent | None" = None,
         asks_for_folder: bool = False,
         follow_consent: FollowConsent | None = None,
@@ -114,19 +114,21 @@ class Dashboard(App[int]):
         images: TerminalImages = NO_IMAGES,
         can_restore: bool = False,
         begin_with: Toast | None = None,
-        first_page: "Future[FirstPage | None] | None" = None,
+        first_page: "FirstPage | None" = None,
     ) -> None:
         """``opening`` opens the workspace. Times are shown in ``zone``, None for the machine's own. ``save_theme``
         keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``. ``freeze_objects`` is called
-        after the first frame, and again after the workspace was opened. With ``migration_consent`` the user is asked
+        after the first frame, and again once the workspace is open and once all screens are loaded, ``collect_garbage``
+        now and then with the seconds since the last input. With ``migration_consent`` the user is asked
         before migrations run, with ``asks_for_folder`` before anything is written into the folder. With
         ``follow_consent`` transcripts are imported while they are written, as soon as the user agrees. ``personal``
         keeps the user's saved queries; without it they last until the end. ``terminal`` is what the terminal can show.
         ``can_restore``: what runs the dashboard restores the backup that ``restore`` names at its end. ``begin_with``
         is shown at the start. ``first_page`` is shown until the workspace is open.
         """
-        self.terminal_colours = terminal  # Textual asks for the variables of the theme
+        self.terminal_colours = terminal
         super().__init__()
+        self.stylesheet = ParsedOnce()
         apply_depth(self, terminal.depth)
         self.root = root
         self.settings = settings
@@ -152,6 +154,10 @@ class Dashboard(App[int]):
         self.following = Following(self, self.state.follow, follow_consent)
         self.alerts = RunAlerts(self, root.name, self._write_to_terminal)
         self._trust = TrustQuestion(self, root, self.state, report=self.report)
+        self._freeze_objects = freeze_objects
+        self._collect_garbage = collect_garbage
+        self._last_input = 0.0
+        """When the user pressed the last key or moved the mouse, in the event loop's time."""
         self._importer = importer
         self._wall = wall
         self._save_layout = save_layout
@@ -163,6 +169,7 @@ class Dashboard(App[int]):
         self.images = images
         self._toasts: dict[tuple[str, str], tuple[float, int]] = {}
         """When each toast on screen goes, in the event loop's time, and how often it came, by title and message."""
+        self._has_theme = True
         self._theme_preference = ThemePreference(
             self, settings.tui.theme, terminal=terminal, save=save_theme, report=self.report
         )
@@ -200,7 +207,9 @@ class Dashboard(App[int]):
         return themes.extra_variables(self.current_theme)
 
     def get_css_variables(self) -> dict[str, str]:
-        """The theme's colours, with enough contrast to be read."""
+        """The theme's colours, with enough contrast to be read; none before the first theme is chosen."""
+        if not self._has_theme:
+            return {}
         self.theme_variables = themes.corrected_variables(
             self.current_theme, super().get_css_variables(), self.terminal_colours.depth
         )
@@ -214,6 +223,7 @@ class Dashboard(App[int]):
         self.call_after_refresh(self._holder.begin)
         self._theme_preference.begin()
         self._notify_keymap_problems()
+        self.set_interval(garbage.IDLE_SECONDS, self._look_for_garbage)
         self.app_suspend_signal.subscribe(self, lambda _: self.alerts.hold(True))
         self.app_resume_signal.subscribe(self, lambda _: self.alerts.hold(False))
 
@@ -235,6 +245,7 @@ class Dashboard(App[int]):
     @work(group="preload", exit_on_error=False)
     async def _preload(self) -> None:
         await self.in_thread(preload.preload, self._leaving)
+        self._freeze_objects()
 
     async def on_unmount(self) -> None:
         """Exit: wait for the jobs, let the worker finish its batch, close the files."""
@@ -279,7 +290,12 @@ class Dashboard(App[int]):
 
     # Alerts
 
+    def _look_for_garbage(self) -> None:
+        self._collect_garbage(asyncio.get_running_loop().time() - self._last_input)
+
     async def on_event(self, event: Event) -> None:
+        if isinstance(event, InputEvent):
+            self._last_input = asyncio.get_running_loop().time()
         self.alerts.attend(event)
         await super().on_event(event)
 
@@ -522,24 +538,16 @@ class Dashboard(App[int]):
                 yield command
 
 
-def _freeze_objects() -> None:
-    """Exclude the objects that exist from garbage collection, and turn it on again: the command turned it off."""
-    gc.freeze()
-    gc.enable()
-
-
 def run_dashboard(
     root: Path,
     settings: Settings,
     *,
     asks_for_folder: bool = True,
     database_url: str | None = None,
-    first_page: "Future[FirstPage | None] | None" = None,
 ) -> int:
     """Run the dashboard over the workspace at ``root`` and return its exit code. Raises AcodeError if the workspace
     cannot be opened. ``asks_for_folder``: before the program's own checkout is made a workspace. ``database_url`` is a
-    database that is the workspace: then nothing is migrated, followed or written at ``root``. ``first_page`` is shown
-    until the workspace is open.
+    database that is the workspace: then nothing is migrated, followed or written at ``root``.
 
     Where the user restores a backup, the dashboard ends, which closes the workspace, and begins again afterwards.
     """
@@ -547,14 +555,14 @@ def run_dashboard(
 
     begin_with: Toast | None = None
     while True:
-        app, mouse = _dashboard(root, settings, asks_for_folder, database_url, begin_with, first_page)
+        app, mouse = _dashboard(root, settings, asks_for_folder, database_url, begin_with)
         code = app.run(mouse=mouse)
         if app.fatal_error is not None:
             raise app.fatal_error
         if app.restore is None:
             return code or app.return_code or 0
         begin_with = restore_backup(root, settings, app.restore)
-        asks_for_folder, first_page = False, None
+        asks_for_folder = False
 
 
 def _dashboard(
@@ -563,11 +571,11 @@ def _dashboard(
     asks_for_folder: bool,
     database_url: str | None,
     begin_with: Toast | None,
-    first_page: "Future[FirstPage | None] | None",
 ) -> tuple[Dashboard, bool]:
     """The dashboard, and whether it has the mouse."""
     from acode_tui.tui.layout import layout_path, load_layout, save_layout
     from acode_tui.tui.opening import (
+        first_page_of,
         follow_consent,
         is_own_checkout,
         migration_consent,
@@ -588,7 +596,8 @@ def _dashboard(
         save_theme=theme_saver(root) if database_url is None else None,
         layout=layout,
         save_layout=partial(save_layout, path),
-        freeze_objects=_freeze_objects,
+        freeze_objects=garbage.keep_present_objects,
+        collect_garbage=garbage.collect_if_due,
         migration_consent=migration_consent(root, settings) if database_url is None else None,
         asks_for_folder=asks_for_folder and database_url is None and is_own_checkout(root),
         follow_consent=follow_consent(root) if database_url is None else None,
@@ -598,6 +607,6 @@ def _dashboard(
         # A browser's driver serves one run of the app.
         can_restore=database_url is None and not os.environ.get("TEXTUAL_DRIVER"),
         begin_with=begin_with,
-        first_page=first_page,
+        first_page=first_page_of(root, settings, layout) if database_url is None else None,
     )
     return app, layout.mouse

@@ -22,8 +22,6 @@ from acode_tui.tui.state import DashboardState
 from acode_tui.tui.terminal_images import TerminalImages
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from acode_tui.tui.transcript_import import Importer
     from acode_tui.workspace.first_page import FirstPage
 
@@ -48,8 +46,8 @@ class DashboardApp(ActionHost, Protocol):
     def state(self) -> DashboardState: ...
 
     @property
-    def first_page(self) -> "Future[FirstPage | None] | None":
-        """The page to show until the workspace is open, as soon as it is read."""
+    def first_page(self) -> "FirstPage | None":
+        """The page to show until the workspace is open."""
         ...
 
     @property

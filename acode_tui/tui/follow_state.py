@@ -1,13 +1,13 @@
 """What the dashboard shows of following: whether it imports transcripts by itself, and how that goes."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 FollowPhase = Literal["off", "asking", "waiting", "importing", "on"]
 
 
-@dataclass(slots=True)
-class FollowState:
+class FollowState(msgspec.Struct):
     """``phase`` is ``waiting`` while the process ``holder`` follows the workspace.
 
     While the user is asked, ``found`` is the number of transcripts and ``places`` the folders that they are in. Of

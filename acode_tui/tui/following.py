@@ -225,7 +225,7 @@ class Following:
 
     def _show(self, state: FollowState) -> None:
         if state != self.state:
-            for name in FollowState.__slots__:
+            for name in FollowState.__struct_fields__:
                 setattr(self.state, name, getattr(state, name))
             self._host.follow_changed()
 

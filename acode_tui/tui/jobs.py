@@ -6,8 +6,9 @@ cancelled may be stopped by a key.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from acode_tui.domain.errors import AcodeError, FileError
 from acode_tui.domain.progress import Progress
@@ -20,8 +21,7 @@ EXCLUDED_BY: dict[str, frozenset[str]] = {
 """The other jobs that a job may not run at the same time as: nothing may run while a schema changes."""
 
 
-@dataclass(slots=True)
-class JobRun:
+class JobRun(msgspec.Struct):
     """One run of a job: its progress, and how it ended. Progress may be reported from a thread.
 
     ``step`` is what it does now, in words. ``stopping`` is set when it is asked to stop, ``stopped`` when it did.

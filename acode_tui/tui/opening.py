@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from textual.notifications import SeverityLevel
@@ -14,9 +15,13 @@ from acode_tui.config import Settings
 from acode_tui.config.trust_store import read_approval, update_approval
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.quantities import counted
-from acode_tui.storage.ports import Backup
+from acode_tui.storage.ports import Backup, SessionFilter
 from acode_tui.tui.following import FollowConsent
+from acode_tui.tui.layout import Layout
 from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
+
+if TYPE_CHECKING:
+    from acode_tui.workspace.first_page import FirstPage
 
 
 def open_for_dashboard(root: Path | str, settings: Settings, *, migrate: bool | None = None) -> WorkspaceOpener:
@@ -36,6 +41,17 @@ def open_for_dashboard(root: Path | str, settings: Settings, *, migrate: bool | 
             yield workspace
 
     return opening
+
+
+def first_page_of(root: Path, settings: Settings, layout: Layout) -> "FirstPage | None":
+    """The page that a dashboard with this layout begins with, read at once; None where there is none to show yet.
+
+    Not in a thread while Textual is imported: two threads wait for the interpreter's lock after every file, and the
+    first frame comes later than after one and then the other.
+    """
+    from acode_tui.workspace.first_page import read_first_page
+
+    return read_first_page(root, settings, SessionFilter(folded=True, sort=layout.sort), settings.tui.page_size)
 
 
 def migration_consent(root: Path, settings: Settings) -> MigrationConsent | None:

@@ -4,14 +4,13 @@ A page is known by the cursor that it is read from, so a refresh reads the same 
 first page and do not push rows through the page that is shown.
 """
 
-from dataclasses import dataclass, field
+import msgspec
 
 from acode_tui.storage.cursors import SortKey, end_cursor
 from acode_tui.storage.ports import SessionPage
 
 
-@dataclass(frozen=True, slots=True)
-class PageStart:
+class PageStart(msgspec.Struct, frozen=True):
     """Where a page is read from: after a cursor, before one, or from the front. ``limit`` is 0 for a whole page."""
 
     after: str | None = None
@@ -22,8 +21,7 @@ class PageStart:
 FIRST_PAGE = PageStart()
 
 
-@dataclass(slots=True)
-class SessionPager:
+class SessionPager(msgspec.Struct):
     """The page that is shown, and the pages before it that were visited.
 
     ``number`` counts from 1; None where the page was reached without its number being known. ``from_end`` is the number
@@ -31,7 +29,7 @@ class SessionPager:
     """
 
     size: int
-    starts: list[PageStart] = field(default_factory=lambda: [FIRST_PAGE])
+    starts: list[PageStart] = msgspec.field(default_factory=lambda: [FIRST_PAGE])
     """The start of each visited page, up to the page that is shown."""
     number: int | None = 1
     next_cursor: str | None = None

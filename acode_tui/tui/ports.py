@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError
@@ -147,8 +148,7 @@ WorkspaceOpener = Callable[[], AbstractAsyncContextManager[DashboardWorkspace]]
 """Opens the workspace; the end of the context stops the worker and closes the files."""
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationConsent:
+class MigrationConsent(msgspec.Struct, frozen=True):
     """For a workspace whose migrations need the user's consent: ``due`` names those that are pending, ``opening`` runs
     them and opens it.
     """

@@ -1,7 +1,8 @@
 """The lines of the list: the runs of the page, and below an unfolded run those that it started. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.quantities import short_number
@@ -11,8 +12,7 @@ MAX_DEPTH = 8
 """How deep runs are shown inside others; a run that started itself, by a damaged transcript, ends there."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunLine:
+class RunLine(msgspec.Struct, frozen=True):
     """A run and where it stands: ``depth`` 0 is the page itself. ``unfolded`` says whether its children follow.
 
     ``folds`` is False in a list where every run stands for itself: then a mark says which runs others started.

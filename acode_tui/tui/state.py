@@ -5,9 +5,10 @@ The app holds one DashboardState. Screens store in it what workers read; widgets
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
+
+import msgspec
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import AcodeError, ValidationError
@@ -43,8 +44,7 @@ LOW_SPACE = 100_000_000
 """Free bytes below which the disk counts as full: the next records may not fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class DiskSpace:
+class DiskSpace(msgspec.Struct, frozen=True):
     """Space on the workspace's disk, in bytes."""
 
     free: int
@@ -55,8 +55,7 @@ class DiskSpace:
         return self.free < LOW_SPACE
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(msgspec.Struct, frozen=True):
     """Everything that the header and the four panes show, read at one time.
 
     ``schema_error`` is why the schema cannot be used, such as a newer program having migrated it.
@@ -79,13 +78,12 @@ class Overview:
         return timedelta(seconds=self.outbox.pending / self.sync.rate)
 
 
-@dataclass(slots=True)
-class BacklogHistory:
+class BacklogHistory(msgspec.Struct):
     """Pending records over time. At most one sample a second, so that the sparkline covers minutes however often the
     overview is read.
     """
 
-    samples: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_SAMPLES))
+    samples: deque[int] = msgspec.field(default_factory=lambda: deque(maxlen=MAX_SAMPLES))
     _last: datetime | None = None
 
     def add(self, pending: int, now: datetime) -> None:
@@ -98,8 +96,7 @@ class BacklogHistory:
         self.samples.append(pending)
 
 
-@dataclass(slots=True)
-class BrowserState:
+class BrowserState(msgspec.Struct):
     """The sessions that the browser shows: source, search, filter, order and page.
 
     ``counts`` is the number of sessions in each state that match the search, None while it is not known. ``connecting``
@@ -125,13 +122,13 @@ class BrowserState:
     query_error: str = ""
     counts: Mapping[SessionState, int] | None = None
     unfolded: frozenset[str] = frozenset()
-    children: Mapping[str, Sequence[SessionSummary]] = field(default_factory=dict)
-    hits: dict[str, tuple[SearchHit, ...]] = field(default_factory=dict)
-    costs: dict[str, float | None] = field(default_factory=dict)
+    children: Mapping[str, Sequence[SessionSummary]] = msgspec.field(default_factory=dict)
+    hits: dict[str, tuple[SearchHit, ...]] = msgspec.field(default_factory=dict)
+    costs: dict[str, float | None] = msgspec.field(default_factory=dict)
     marked: tuple[str, ...] = ()
     answered_text: str = ""
     """The query that the rows on screen answer: another one while that of ``text`` is being asked."""
-    _query: Conditions = field(default_factory=Conditions)
+    _query: Conditions = msgspec.field(default_factory=Conditions)
 
     @property
     def filter(self) -> SessionFilter:
@@ -213,8 +210,7 @@ class BrowserState:
         self.team_error = ""
 
 
-@dataclass(slots=True)
-class DashboardState:
+class DashboardState(msgspec.Struct):
     """What the main screen shows. ``read_error`` is why the workspace's file cannot be read now, ``write_error`` why it
     cannot be written; None while it can. ``withheld`` are the settings that do not count since their file is not
     trusted. ``run_as`` is how runs are shown, None until the user has chosen. ``follow`` is whether transcripts are
@@ -223,13 +219,13 @@ class DashboardState:
 
     browser: BrowserState
     layout: Layout
-    backlog: BacklogHistory = field(default_factory=BacklogHistory)
+    backlog: BacklogHistory = msgspec.field(default_factory=BacklogHistory)
     overview: Overview | None = None
     read_error: AcodeError | None = None
     write_error: AcodeError | None = None
     withheld: tuple[str, ...] = ()
     run_as: RunAs | None = None
-    follow: FollowState = field(default_factory=FollowState)
+    follow: FollowState = msgspec.field(default_factory=FollowState)
 
     @classmethod
     def create(cls, layout: Layout, page_size: int) -> "DashboardState":

@@ -23,8 +23,8 @@ from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.sessions import pages
 
-_SECONDS = 2.0
-"""How long it may take, with the wait for a lock: an opened workspace reads the page by then."""
+_SECONDS = 0.25
+"""How long it may take, with the wait for a lock: the first frame waits for it."""
 
 
 class FirstPage(NamedTuple):

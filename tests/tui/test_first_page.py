@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
@@ -11,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from acode_tui.storage.cursors import SortKey
-from acode_tui.storage.ports import SessionFilter, SessionPage
+from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.paths import beside
 from acode_tui.tui.run.screen import SessionScreen
 from acode_tui.workspace import open_workspace
 from acode_tui.workspace.first_page import FirstPage, read_first_page
 from tests.conftest import PLAIN_SETTINGS
 from tests.storage.runs import T0, make_run
-from tests.tui.driving import browser, dashboard, main_screen, sessions, until, until_listed
+from tests.tui.driving import dashboard, main_screen, sessions, until
 from tests.tui.fake import FakeWorkspace
 
 FOLDED = SessionFilter(folded=True)
@@ -64,12 +63,7 @@ async def test_there_is_none_where_the_opening_has_something_to_do_or_to_report(
     assert _first(recorded / "nowhere") is None
 
 
-async def _page_of(fake: FakeWorkspace) -> FirstPage:
-    return FirstPage(await fake.store.list(FOLDED, limit=50), await fake.store.count_by_state(FOLDED))
-
-
-@pytest.mark.parametrize("is_late", [False, True])
-async def test_its_rows_are_shown_before_the_workspace_is_open(fake: FakeWorkspace, is_late: bool) -> None:
+async def test_its_rows_are_in_the_first_frame_before_the_workspace_is_open(fake: FakeWorkspace) -> None:
     may_open = asyncio.Event()
 
     @asynccontextmanager
@@ -78,21 +72,15 @@ async def test_its_rows_are_shown_before_the_workspace_is_open(fake: FakeWorkspa
         async with fake.opening() as workspace:
             yield workspace
 
-    first_page: Future[FirstPage | None] = Future()
-    page = await _page_of(fake)
-    if not is_late:
-        first_page.set_result(page)
-    app = dashboard(fake.root, opening, first_page=first_page)
+    first = FirstPage(await fake.store.list(FOLDED, limit=50), await fake.store.count_by_state(FOLDED))
+    app = dashboard(fake.root, opening, first_page=first)
     async with app.run_test() as pilot:
-        if is_late:
-            await until(pilot, lambda: app.is_running)
-            assert not sessions(pilot).row_count
-            first_page.set_result(page)
-        table = await until_listed(pilot)
+        table = sessions(pilot)
+        assert table.row_count == 50
         assert app.workspace is None
         assert table.has_focus
         await pilot.press("j", "enter")
-        second = page.page.sessions[1].id
+        second = first.page.sessions[1].id
         assert table.cursor_key == second
         assert not isinstance(app.screen, SessionScreen)
         may_open.set()
@@ -102,15 +90,3 @@ async def test_its_rows_are_shown_before_the_workspace_is_open(fake: FakeWorkspa
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is main_screen(pilot))
         assert table.cursor_key == second
-
-
-async def test_a_page_that_is_read_later_than_the_opened_workspace_reads_its_own_is_dropped(
-    fake: FakeWorkspace,
-) -> None:
-    first_page: Future[FirstPage | None] = Future()
-    old = await _page_of(fake)
-    async with dashboard(fake.root, fake.opening, first_page=first_page).run_test() as pilot:
-        await until_listed(pilot)
-        first_page.set_result(old._replace(page=SessionPage(sessions=old.page.sessions[:1])))
-        await pilot.pause()
-        assert len(browser(pilot)._browser.rows) == 50

@@ -2,7 +2,8 @@
 
 import asyncio
 import shutil
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.ports import SchemaStatus

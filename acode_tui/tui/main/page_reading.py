@@ -4,9 +4,7 @@ This workspace's sessions are read again after a commit. The team's are on a ser
 they are read at intervals, in a worker of their own, so that the rest of the screen does not wait for it.
 """
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,14 +30,12 @@ if TYPE_CHECKING:
 
     from acode_tui.storage.ports import RunStateReader, SessionPage
     from acode_tui.tui.ports import DashboardWorkspace
-    from acode_tui.workspace.first_page import FirstPage
 
 LOADING_DELAY = 0.2
 """Seconds after which a page that is not read yet is shown as loading; a quick one does not flicker."""
 
 
-@dataclass(frozen=True, slots=True)
-class CursorTarget:
+class CursorTarget(msgspec.Struct, frozen=True):
     """The row for the cursor on a page that is being read: a session's, else the first or the last one."""
 
     session_id: str = ""
@@ -114,21 +110,8 @@ class PageReadingScreen(LiveScreen[None]):
     # Reading pages
 
     def on_mount(self) -> None:
-        """Show the page that was read while Textual was imported: in the first frame, if it is there by now."""
-        first_page = self.dashboard.first_page
-        if first_page is None:
-            return
-        if first_page.done() and first_page.exception() is None:
-            self._show_first_page(first_page.result())
-        else:
-            self._await_first_page(asyncio.wrap_future(first_page))
-
-    @work(group="first-page", exit_on_error=False)
-    async def _await_first_page(self, first_page: "asyncio.Future[FirstPage | None]") -> None:
-        self._show_first_page(await first_page)
-
-    def _show_first_page(self, first: "FirstPage | None") -> None:
-        if first is not None and not self.browser.loaded and not self._request:
+        first = self.dashboard.first_page
+        if first is not None:
             self._show_page(first.page, first.counts)
 
     async def read(self, workspace: "DashboardWorkspace") -> None:

@@ -44,14 +44,14 @@ class Pane(Widget, can_focus=True):
         key("open_pane", "enter", "open_pane", "open", "Open this pane's screen", shown_as="enter"),
     ]
 
-    def __init__(self, state: DashboardState) -> None:
+    def __init__(self, state: DashboardState, *, folded: bool = False) -> None:
         super().__init__(id=self.TITLE.lower(), classes="pane")
         self.border_title = self.TITLE
         self.state = state
         self.now: datetime | None = None
         self._painted = Content("")
         self._status: PaneStatus | None = None
-        self._folded = False
+        self._folded = folded
 
     def show(self, now: datetime) -> None:
         """Draw the state as of ``now``, unless the pane stays the same, as it does in most seconds."""

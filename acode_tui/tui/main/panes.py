@@ -249,8 +249,8 @@ class OutboxPane(Pane):
     TITLE = "Outbox"
     OPENS = "retries"
 
-    def __init__(self, state: DashboardState) -> None:
-        super().__init__(state)
+    def __init__(self, state: DashboardState, *, folded: bool = False) -> None:
+        super().__init__(state, folded=folded)
         self._problem = ""
 
     def status(self, overview: Overview, now: datetime) -> PaneStatus:

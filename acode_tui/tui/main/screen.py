@@ -53,9 +53,12 @@ class MainScreen(CostsScreen):
     def compose(self) -> ComposeResult:
         state = self.dashboard.state
         yield HeaderLine(self.dashboard.root, self.dashboard.zone, state)
-        with Horizontal(id="panes"):
+        chosen = state.layout.panes_open
+        self._panes_open = self.dashboard.settings.persistence.postgres.enabled if chosen is None else chosen
+        folded = not self._panes_open
+        with Horizontal(id="panes", classes="-folded" if folded else ""):
             for pane in (SchemaPane, OutboxPane, RetriesPane, ConflictsPane):
-                yield pane(state)
+                yield pane(state, folded=folded)
         yield FollowQuestion(state.follow)
         yield SessionBrowser(state, self.dashboard.zone)
         yield KeyBar()

@@ -1,6 +1,5 @@
 """The session browser: the lines above the list, the list, and the reason why it is empty."""
 
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,6 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 
 from acode_tui.domain.quantities import counted, number
@@ -19,6 +17,7 @@ from acode_tui.tui.main.hit_rows import of_key, with_hits
 from acode_tui.tui.main.sessions_chips import StateChips
 from acode_tui.tui.main.sessions_headings import headings
 from acode_tui.tui.main.sessions_table import SessionTable, session_rows
+from acode_tui.tui.messages import FieldsMessage
 from acode_tui.tui.paging import FIRST_PAGE, SessionPager
 from acode_tui.tui.run_lines import RunLine
 from acode_tui.tui.state import DashboardState
@@ -38,8 +37,7 @@ class SessionBrowser(Vertical):
 
     dashboard = DashboardGetter()
 
-    @dataclass
-    class Opened(Message):
+    class Opened(FieldsMessage):
         """The user opened a session, or a place in it that the search found."""
 
         session_id: str
@@ -116,7 +114,9 @@ class SessionBrowser(Vertical):
             return
         browser, table = self._browser, self.table
         table.source, table.sort, table.has_server = browser.source, browser.sort, self._has_server
-        table.lay_out(max(self.size.width - 2, 20))
+        # Before the first layout the widget has no width; rows of another width would be drawn a frame later.
+        width = self.size.width or self.app.size.width - self.gutter.width
+        table.lay_out(max(width - 2, 20))
         heads = headings(browser.rows, browser.sort, self._now, self._zone) if browser.grouped else None
         runs = session_rows(browser.lines, self._now, browser.costs, browser.marked)
         rows = with_hits(runs, browser.hits if browser.finds_places else {})

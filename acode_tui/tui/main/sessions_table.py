@@ -1,10 +1,10 @@
 """The table of sessions: its columns at each width, the most useful first, and the cells of a row."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual.binding import BindingType
 
 from acode_tui.domain.display import session_name

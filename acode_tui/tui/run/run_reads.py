@@ -1,6 +1,5 @@
 """Reads a run for its screen: the steps that are seen first, then all; after a commit only the last ones."""
 
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,6 @@ FIRST_STEPS = 60
 """Steps that are read before the run is shown: a few screens."""
 LAST_STEPS = 100
 """Steps that are read again after a commit. With more new ones, the whole run is read."""
-
-MANY_BLOCKS = 5_000
 
 InThread = Callable[..., Awaitable[Any]]
 
@@ -50,16 +47,8 @@ async def first_read(
 
 async def whole_read(runs: "RunStateReader", session_id: str, width: int, in_thread: InThread) -> RunRead:
     """The run, all of it."""
-    gc.disable()
-    try:
-        graph = await runs.get_with_hierarchy(session_id)
-        conversation = await in_thread(conversation_of, graph, width)
-        if len(conversation.blocks) > MANY_BLOCKS:
-            # A collection that goes through so many objects holds the keys up for a tenth of a second.
-            gc.freeze()
-    finally:
-        gc.enable()
-    return RunRead(graph, conversation)
+    graph = await runs.get_with_hierarchy(session_id)
+    return RunRead(graph, await in_thread(conversation_of, graph, width))
 
 
 async def next_read(runs: "RunStateReader", view: RunView, width: int, in_thread: InThread) -> RunRead:

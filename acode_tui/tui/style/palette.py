@@ -1,10 +1,10 @@
 """Colours and glyphs of states. No state is shown by colour alone: each has a glyph of its own."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Literal
 
+import msgspec
 from textual.color import Color, ColorParseError
 
 from acode_tui.domain.entities import Session
@@ -25,8 +25,7 @@ CONTENT_STYLE: dict[Role, str] = {
 """The style of each role in Textual content, which resolves theme variables."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """How a state is shown: a glyph of one column, a word, and the role that colours both."""
 
     glyph: str
@@ -138,8 +137,7 @@ def _solid(colour: str, background: str) -> str:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Colours:
+class Colours(msgspec.Struct, frozen=True):
     """A theme's colours as Rich styles, for table cells and tree labels, which do not resolve theme variables."""
 
     good: str

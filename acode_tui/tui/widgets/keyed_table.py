@@ -5,21 +5,21 @@ one does nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Size
-from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.timer import Timer
 
 from acode_tui.domain.display import cell_width
 from acode_tui.tui.bindings import TABLE
+from acode_tui.tui.messages import FieldsMessage
 from acode_tui.tui.style.palette import Colours, Role
 from acode_tui.tui.style.text import line
 
@@ -30,8 +30,7 @@ _MIN_WIDTH = 12
 """The least width of the column that takes the remaining width."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column: its key, its title, its width in terminal columns (0 for the remaining width) and its alignment."""
 
     key: str
@@ -45,8 +44,7 @@ Row = dict[str, Cell]
 """A row's cells by column key: the recorded text, and the role that gives its colour."""
 
 
-@dataclass(frozen=True, slots=True)
-class LineRow:
+class LineRow(msgspec.Struct, frozen=True):
     """A row that is one line across all columns: its parts, each with its role and whether it is marked as found."""
 
     parts: tuple[tuple[str, Role, bool], ...]
@@ -131,8 +129,7 @@ class KeyedTable(ScrollView, can_focus=True):
         "table--found",
     }
 
-    @dataclass
-    class RowHighlighted(Message):
+    class RowHighlighted(FieldsMessage):
         """The cursor moved to another row."""
 
         table: "KeyedTable"
@@ -142,8 +139,7 @@ class KeyedTable(ScrollView, can_focus=True):
         def control(self) -> "KeyedTable":
             return self.table
 
-    @dataclass
-    class TitleClicked(Message):
+    class TitleClicked(FieldsMessage):
         """The user clicked on the title of a column."""
 
         table: "KeyedTable"
@@ -153,8 +149,7 @@ class KeyedTable(ScrollView, can_focus=True):
         def control(self) -> "KeyedTable":
             return self.table
 
-    @dataclass
-    class RowSelected(Message):
+    class RowSelected(FieldsMessage):
         """The user selected a row: enter, or a click on the row under the cursor."""
 
         table: "KeyedTable"

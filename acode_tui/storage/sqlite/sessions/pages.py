@@ -4,6 +4,7 @@
 """
 
 import sqlite3
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,7 +13,6 @@ from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor, figure_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.sqlite.sessions.figure_order import is_figure
-from acode_tui.storage.sqlite.sessions.matches import Matches
 from acode_tui.storage.sqlite.sessions.nesting import count_nested, outside_others
 from acode_tui.storage.sqlite.sessions.ranges import (
     FIRST,
@@ -26,6 +26,9 @@ from acode_tui.storage.sqlite.sessions.ranges import (
     walk,
 )
 from acode_tui.storage.sqlite.sessions.summaries import read_summaries
+
+if TYPE_CHECKING:
+    from acode_tui.storage.sqlite.sessions.matches import Matches
 
 MAX_POSITION_ENTRIES = 200_000
 """Most index entries that are counted for a position in the list, from either end of it: some 40 ms."""
@@ -127,7 +130,7 @@ def count(connection: sqlite3.Connection, given: SessionFilter, query: Query | N
     """How many sessions match, exactly; ``query`` is the filter's text."""
     given = _by_time(given)
     if query is not None:
-        return Matches(connection, given, query).count()
+        return _matches(connection, given, query).count()
     if given.parent is not None or outside_others(connection, given):
         return sum(map(len, walk(connection, given, span_of(given), _CHUNK, _CHUNK)))
     total = _counted(connection, given)
@@ -168,7 +171,7 @@ class _Rows:
         if self._query is not None:
             search = self._searches.get(tuple(given.states))
             if search is None:
-                search = self._searches[tuple(given.states)] = Matches(self._connection, given, self._query)
+                search = self._searches[tuple(given.states)] = _matches(self._connection, given, self._query)
             return search.places(span, limit)
         if given.parent is not None or outside_others(self._connection, given):
             return filtered(self._connection, given, span, limit), self._nested_total(given)
@@ -185,6 +188,13 @@ class _Rows:
         totals = None if given.states else by_state(self._connection, given)
         nested = None if totals is None else count_nested(self._connection)
         return None if totals is None or nested is None else sum(totals.values()) - nested
+
+
+def _matches(connection: sqlite3.Connection, given: SessionFilter, query: Query) -> "Matches":
+    # Imported with the first search: the dashboard's first frame has a page without one.
+    from acode_tui.storage.sqlite.sessions.matches import Matches
+
+    return Matches(connection, given, query)
 
 
 def _by_time(given: SessionFilter) -> SessionFilter:
