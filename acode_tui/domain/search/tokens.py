@@ -266,7 +266,9 @@ def _parts(run: str, at: int) -> tuple[Part, ...]:
     cuts = [0, *(match.start() for match in _CASE_CHANGE.finditer(shape)), len(run)]
     if len(cuts) == 2 or _is_encoded(run, len(cuts) - 1):
         return ()
-    return tuple(Part(at + start, at + end, fold(run[start:end])[:MAX_TOKEN]) for start, end in pairwise(cuts))
+    folded = ((start, end, fold(run[start:end])[:MAX_TOKEN]) for start, end in pairwise(cuts))
+    # An accent that no letter precedes is a part of which folding leaves nothing.
+    return tuple(Part(at + start, at + end, token) for start, end, token in folded if token)
 
 
 def _is_encoded(run: str, parts: int) -> bool:

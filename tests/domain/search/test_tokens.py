@@ -57,6 +57,7 @@ def test_the_tokens_and_parts_of_a_text(text: str, expected: str) -> None:
 
 
 @given(texts)
+@example("\u0301Ab")
 def test_the_index_of_a_text_has_each_token_and_each_part_of_its_words(text: str) -> None:
     of_words = {token for word in words(text) for token in (word.token, *(part.token for part in word.parts))}
     assert set(index_tokens(text)) == of_words
