@@ -34,8 +34,9 @@ _ROW_SECURITY_ROUTINE = "ExecWithCheckOptions"
 """Row security and a missing grant share SQLSTATE 42501. The server's routine distinguishes them in any language."""
 
 _WAIT = "nothing to do: it is retried automatically"
-_POOLER_IS_FULL = "no more connections allowed"
-"""Of pgbouncer, which has one SQLSTATE (08P01) for all that it refuses, and one language."""
+_POOLER_IS_FULL = ("no more connections allowed", "too many clients already")
+"""Of pgbouncer, which has one SQLSTATE (08P01) for all that it refuses, and one language; the second are the words of
+an English server behind it."""
 
 _FULL_HINT = (
     "nothing to do: one is waited for; the operator may raise max_connections, or put pgbouncer before the server"
@@ -114,7 +115,7 @@ def translate_to_fault(error: BaseException, target: PostgresTarget | None = Non
 def is_full(error: BaseException) -> bool:
     """Whether a server or a pooler refused a login because it has no free connection."""
     return isinstance(error, asyncpg.TooManyConnectionsError) or (
-        isinstance(error, asyncpg.PostgresConnectionError) and _POOLER_IS_FULL in str(error)
+        isinstance(error, asyncpg.PostgresConnectionError) and any(words in str(error) for words in _POOLER_IS_FULL)
     )
 
 
