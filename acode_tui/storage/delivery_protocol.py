@@ -69,6 +69,10 @@ class ApplyRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``ancestors`` are older versions of the same row that this record supersedes and that may have been sent before a
     crash: a remote row that equals one of them is no conflict. ``original`` is the row as it is here where ``entity``
     hides something of it, an artifact's without content: a remote row that equals it was sent in the clear.
+
+    Where everything is sent again to a server that lost what it had, versions say nothing. Then ``former`` are the
+    stamps of earlier versions that this workspace file has sent: a remote row with one of them is no conflict. And
+    ``is_copy`` says that the row was not written here but taken over from another replica, and not edited since.
     """
 
     record_id: int
@@ -78,6 +82,8 @@ class ApplyRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     base: int = 0
     ancestors: Sequence[Entity] = ()
     original: Entity | None = None
+    former: Sequence[datetime] = ()
+    is_copy: bool = False
 
     @property
     def kind(self) -> EntityType:

@@ -168,12 +168,14 @@ class DeliveryOutbox(Outbox, Protocol):
         max_bytes: int,
         beside: Sequence[ClaimedRecord] = (),
         delivered: Delivered | None = None,
+        with_former: bool = False,
     ) -> NextBatch:
         """The next batch of what ``get_pending`` lists, each row once in its newest version; empty when nothing is due.
 
         At most ``max_records`` rows and about ``max_bytes`` of payload and content. A claimed record may have been
         sent: it stays as it is until it ends, and later writes of its row make another record. ``beside`` is a batch
-        in flight: its records are left out. ``delivered`` is acknowledged in the same transaction, before.
+        in flight: its records are left out. ``delivered`` is acknowledged in the same transaction, before. With
+        ``with_former`` each row that the server does not know yet comes with the stamps that were sent of it.
 
         Raises LeaseLostError.
         """
@@ -195,11 +197,13 @@ class DeliveryOutbox(Outbox, Protocol):
         new_incarnation: bool = False,
         waiting: bool = False,
         queued: frozenset[str] = frozenset(),
+        kept_since: datetime | None = None,
     ) -> QueuedPage:
         """Queue the rows of one page of sessions that were never synced; with ``everything``, all their rows.
 
         ``after`` is the session id that the page before ended with. ``new_incarnation``: the server's versions of these
         rows no longer count. ``waiting``: only sessions with a record in the outbox. ``queued``: sessions to leave out.
+        ``kept_since``: since when no record was deleted; see ``ApplyRow.is_copy``.
         """
         ...
 

@@ -91,11 +91,13 @@ class OutboxProcessor:
         pending: int = 0,
         on_progress: ReportProgress | None = None,
         on_batch: Callable[[float], object] | None = None,
+        with_former: bool = False,
     ) -> None:
         """``batch_size`` returns the records of the next batch, by the ``sizes`` that learn from each.
 
         ``is_quiet`` returns whether nothing was written in this process since it was last asked; ``on_batch``
-        receives the seconds that the target took for each batch it applied.
+        receives the seconds that the target took for each batch it applied. ``with_former``: the server may have lost
+        versions that were sent.
         """
         self._outbox = outbox
         self._target = target
@@ -110,6 +112,7 @@ class OutboxProcessor:
         self._pending = pending
         self._on_progress = on_progress
         self._on_batch = on_batch
+        self._with_former = with_former
         self._started = perf_counter()
         self._unacknowledged: Delivered | None = None
         """A batch that is delivered and not yet acknowledged."""
@@ -182,6 +185,7 @@ class OutboxProcessor:
             max_bytes=MAX_BATCH_BYTES,
             beside=beside,
             delivered=delivered,
+            with_former=self._with_former,
         )
         if delivered is not None:
             self._count(delivered, claimed.conflicts)

@@ -164,6 +164,7 @@ class SyncRound:
         *,
         batch_size: int | None = None,
         on_progress: ReportProgress | None = None,
+        with_former: bool = False,
     ) -> None:
         self._wake.is_quiet()  # what was committed before the drain does not count
         processor = OutboxProcessor(
@@ -180,6 +181,7 @@ class SyncRound:
             pending=await self._outbox.pending_count(),
             on_progress=on_progress,
             on_batch=self.on_batch,
+            with_former=with_former,
         )
         await processor.run()
 
@@ -224,7 +226,11 @@ class SyncRound:
     ) -> None:
         """Queue some pages of sessions, send what waits, and so on. A stop ends it between two pages or batches."""
         queue = partial(
-            self._outbox.queue_unsent, limit=HISTORY_PAGE, everything=everything, new_incarnation=new_incarnation
+            self._outbox.queue_unsent,
+            limit=HISTORY_PAGE,
+            everything=everything,
+            new_incarnation=new_incarnation,
+            kept_since=self._expired_before() if new_incarnation else None,
         )
         after: str | None = await self._outbox.resend_position(cursor.incarnation) if everything else ""
         queued: frozenset[str] = frozenset()
@@ -240,7 +246,7 @@ class SyncRound:
                 page = await queue(after=after, queued=queued)
                 made, pages, after = made + page.made, pages + 1, page.after
             if not self._state.should_stop():
-                await self._drain(target, cursor, counts, on_progress=on_progress)
+                await self._drain(target, cursor, counts, on_progress=on_progress, with_former=new_incarnation)
             if everything and not self._state.should_stop():
                 await self._outbox.note_resend(cursor.incarnation, after)
 
@@ -261,8 +267,11 @@ class SyncRound:
         if self._retention_at is not None and now - self._retention_at < RETENTION_INTERVAL:
             return
         self._retention_at = now
-        days = self._state.settings.persistence.sync.retention_days
-        await delete_expired(self._outbox, target, before=now - timedelta(days=days))
+        await delete_expired(self._outbox, target, before=self._expired_before())
+
+    def _expired_before(self) -> datetime:
+        """Records that were processed before this moment are deleted."""
+        return self._wall() - timedelta(days=self._state.settings.persistence.sync.retention_days)
 
     async def _append_log(self, counts: RoundCounts, event: str, message: str, at: datetime, elapsed: float) -> None:
         entry = LogEntry(

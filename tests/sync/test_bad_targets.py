@@ -5,7 +5,7 @@ import json
 import shutil
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -502,6 +502,7 @@ async def answering(port: int, answer: bytes) -> AsyncIterator[None]:
         (error_response("P0001", "no more servers"), "no more servers"),
         (error_response("08P01", "query_wait_timeout"), ""),
         (error_response("53300", "too many clients"), "no free connection"),
+        (error_response("08P01", "sorry, too many clients already"), "the server is full"),
         (PORTAL, ""),
         (b"\0" * 64, ""),
         (b"", ""),
@@ -559,3 +560,38 @@ async def test_a_promoted_standby_that_lost_batches_is_noticed_although_others_p
         for each in (a, b):
             await assert_equal(each.database_path, team)
         assert len(await team.fetch("SELECT 1 FROM sessions")) == 10
+
+
+async def test_what_a_restored_server_lost_comes_back_without_a_conflict(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Edits that were delivered and lost are sent again by the replica that made them, and by those that took them."""
+    async with opened(tmp_path / "a", time) as a:
+        first, second = await add_run(a), await add_run(a)
+        await a.sync.sync_now()
+        await a.store.transition_session(first.id, SessionState.EXECUTING, reason="on")
+        await a.sync.sync_now()
+    for name in ("b", "c"):
+        shutil.copytree(tmp_path / "a", tmp_path / name)
+    async with opened(tmp_path / "a", time) as a, opened(tmp_path / "b", time) as b, opened(tmp_path / "c", time) as c:
+        await team.server.execute(f"CREATE DATABASE {team.name}_old TEMPLATE {team.name} STRATEGY FILE_COPY")
+        restored = Database(team.server, f"{team.name}_old")
+        try:
+            for state in (SessionState.PAUSED, SessionState.EXECUTING):
+                await a.store.transition_session(first.id, state, reason="in no backup")
+                await a.sync.sync_now()
+                await b.sync.sync_now()
+            await a.store.transition_session(second.id, SessionState.EXECUTING, reason="in no backup")
+            await c.sync.sync_now()
+            monkeypatch.setenv(URL, restored.url)
+            # B has a newer version than the server, A newer ones than B, and C an older one in the end.
+            for each in (b, a, c, b):
+                with suppress(SyncError):
+                    await each.sync.sync_now()
+                report = await each.sync.sync_full()
+                assert (report.failed, report.conflicts, report.remaining) == (0, 0, 0)
+            await a.sync.sync_now()
+            for each in (a, b, c):
+                await assert_equal(each.database_path, restored)
+        finally:
+            await team.server.execute(f"DROP DATABASE {restored.name} WITH (FORCE)")

@@ -60,13 +60,17 @@ def settle(row: ApplyRow, remote: RemoteRow | None, *, delivered: bool, rules: C
         remote.version == row.base or _is_own_earlier_version(row, remote.entity, rules)
     ):
         return Decision("applied", write=True)
+    if row.is_copy:
+        # Not an edit, so it conflicts with none: it restores what was lost, or gives way to what came later.
+        is_later = rules.resolve(local, remote.entity) == "local"
+        return Decision("applied" if is_later else "converged", write=is_later)
     if rules.resolve(local, remote.entity) == "local":
         return Decision("conflict_local", write=True)
     return Decision("conflict_remote", write=False)
 
 
 def _is_own_earlier_version(row: ApplyRow, remote: Entity, rules: ConflictRules) -> bool:
-    """Whether the server's row is an earlier version of this record that was sent before a crash."""
-    return any(
+    """Whether the server's row is an earlier version of this record that was sent before, by this replica."""
+    return remote.updated_at in row.former or any(
         ancestor.updated_at == remote.updated_at and rules.same_content(ancestor, remote) for ancestor in row.ancestors
     )

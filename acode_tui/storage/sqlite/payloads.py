@@ -60,6 +60,19 @@ def reference(entity_id: str, stamp: str) -> str:
     return f'{{"id":"{entity_id}","updatedAt":"{stamp}"}}'
 
 
+_COPY = ',"copy":true}'
+
+
+def reference_to_copy(entity_id: str, stamp: str) -> str:
+    """The same for a row that was taken over from another replica and is sent again as it is."""
+    return reference(entity_id, stamp)[:-1] + _COPY
+
+
+def is_copy(entity_id: str, payload: str) -> bool:
+    """Whether a payload is such a reference. A write that folds into the record replaces it."""
+    return payload.endswith(_COPY) and is_reference(entity_id, payload)
+
+
 def is_reference(entity_id: str, payload: str) -> bool:
     """Whether a payload is a reference. In an entity's own JSON another field follows the id."""
     return payload.startswith(f'{{"id":"{entity_id}","updatedAt":')

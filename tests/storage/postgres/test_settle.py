@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +55,17 @@ def test_a_stamp_never_decreases_and_a_lost_edit_is_always_a_conflict(
     if same:
         assert made.outcome in ("converged", "applied")
         assert not made.is_conflict
+
+
+@given(versions, versions, bases)
+def test_a_copy_that_is_sent_again_is_no_conflict_and_the_later_version_stays(
+    local: Session, remote: Session, at: int
+) -> None:
+    sent = msgspec.structs.replace(row(local, 0), is_copy=True)
+    made = settle(sent, RemoteRow(remote, at, remote.workspace_id), delivered=False, rules=ConflictResolver())
+    assert not made.is_conflict
+    if not same_content(local, remote):
+        assert made.write == (local.updated_at > remote.updated_at) or local.updated_at == remote.updated_at
 
 
 @given(versions, versions, bases)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, overload
 
 import msgspec
 
-from acode_tui.domain.clock import format_time
+from acode_tui.domain.clock import format_time, parse_time
 from acode_tui.domain.codec import decode_payload
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.errors import IntegrityError
@@ -33,6 +33,7 @@ from acode_tui.storage.sqlite.payloads import (
     ROW_UNREADABLE,
     STAMP_CHARS,
     ReadPayload,
+    is_copy,
     is_reference,
     read_own,
     read_referred,
@@ -64,6 +65,11 @@ _VERSION = {kind: STORED_NAMES[kind].index("sync_version") for kind, table in TA
 _STAMP = {kind: f"SELECT updated_at FROM {table.name} WHERE id = ?" for kind, table in TABLES.items()}  # noqa: S608
 _OTHER = "SELECT 1 FROM outbox WHERE idempotency_key = ? AND id <> ?"
 _REFER = "UPDATE outbox SET idempotency_key = ?, payload = ? WHERE id = ? AND idempotency_key = ?"
+_FORMER = """
+SELECT idempotency_key FROM outbox WHERE idempotency_key > ? AND idempotency_key < ? AND processed_at IS NOT NULL
+AND outcome <> 'discarded' ORDER BY idempotency_key DESC LIMIT 100
+"""
+"""What a restored server lacks are the last versions of a row, so the last hundred are enough."""
 _CONTENTS = "SELECT id, content, size FROM artifacts WHERE id IN (SELECT value FROM json_each(?))"
 _KINDS = {kind.value: kind for kind in EntityType}
 _FIRST_READ = 64
@@ -170,7 +176,12 @@ def _add_later_versions(connection: sqlite3.Connection, chosen: list[Claim], now
 
 
 def load(
-    connection: sqlite3.Connection, claims: Sequence[Claim], *, max_bytes: int, redact: Redact[Any] = unchanged
+    connection: sqlite3.Connection,
+    claims: Sequence[Claim],
+    *,
+    max_bytes: int,
+    redact: Redact[Any] = unchanged,
+    with_former: bool = False,
 ) -> tuple[tuple[ClaimedRecord, ...], list[Unsendable]]:
     """The claimed rows as a batch of about ``max_bytes`` of payload and content, at least one row, each redacted.
 
@@ -184,7 +195,7 @@ def load(
         part = claims[start : start + step]
         read = _read(connection, part)
         for each in read:
-            claim, (entity, length, why), _, _ = each
+            claim, (entity, length, why), *_ = each
             size += length + (entity.size if isinstance(entity, Artifact) else 0)
             if entity is None:
                 lost.append(Unsendable(claim.versions[-1], claim.kind, claim.entity_id, why))
@@ -195,16 +206,20 @@ def load(
         start += step
         if size < max_bytes // 4:
             step *= 2
-    return tuple(_claimed(_with_contents(connection, batch, lost), redact)), lost
+    claimed = _claimed(_with_contents(connection, batch, lost), redact)
+    return tuple(_with_former(connection, claimed) if with_former else claimed), lost
 
 
 class _Loaded(NamedTuple):
-    """A row to deliver, its entity, the version that this is based on, and its older payloads from the oldest on."""
+    """A row to deliver, its entity, the version that this is based on, its older payloads from the oldest on, and
+    whether it was taken over from another replica.
+    """
 
     claim: Claim
     read: ReadPayload
     base: int
     past: Sequence[str]
+    is_copy: bool
 
 
 def _read(connection: sqlite3.Connection, claims: Sequence[Claim]) -> list[_Loaded]:
@@ -240,7 +255,7 @@ def _read(connection: sqlite3.Connection, claims: Sequence[Claim]) -> list[_Load
         else:
             read = read_own(kind, payload)
         base = row[_VERSION[kind]] or 0 if kind in _VERSION else 0
-        made.append(_Loaded(each, read, base, past))
+        made.append(_Loaded(each, read, base, past, is_copy(entity_id, payload)))
     return made
 
 
@@ -263,7 +278,7 @@ def repair(connection: sqlite3.Connection, lost: Sequence[Unsendable], *, now: d
 
 
 def _claimed(batch: Iterable[_Loaded], redact: Redact[Any]) -> Iterator[ClaimedRecord]:
-    for (kind, entity_id, session_id, versions), (entity, _, _), base, past in batch:
+    for (kind, entity_id, session_id, versions), (entity, _, _), base, past, is_copied in batch:
         # A version that was overwritten by something else than this program is not known any more.
         known = [payload for payload in past if not is_reference(entity_id, payload)]
         sent = redact(entity)
@@ -278,8 +293,23 @@ def _claimed(batch: Iterable[_Loaded], redact: Redact[Any]) -> Iterator[ClaimedR
             base=base,
             ancestors=_Ancestors(kind, known, redact) if known else (),
             original=original,
+            is_copy=is_copied,
         )
         yield ClaimedRecord(row=row, superseded=tuple(versions[:-1]))
+
+
+def _with_former(connection: sqlite3.Connection, claimed: Iterable[ClaimedRecord]) -> list[ClaimedRecord]:
+    """The same with the stamps that were sent before of each row that the server does not know yet."""
+    made = []
+    for each in claimed:
+        row = each.row
+        if row.base == 0 and TABLES[row.kind].mutable:
+            start = f"{row.kind.value}:{row.entity.id}:"
+            keys = [key for (key,) in connection.execute(_FORMER, (start, start + "~"))]
+            former = tuple(parse_time(key[-STAMP_CHARS:]) for key in keys)
+            each = ClaimedRecord(row=msgspec.structs.replace(row, former=former), superseded=each.superseded)
+        made.append(each)
+    return made
 
 
 def _with_contents(

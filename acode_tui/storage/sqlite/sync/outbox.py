@@ -225,6 +225,7 @@ class SqliteOutbox:
         max_bytes: int,
         beside: Sequence[ClaimedRecord] = (),
         delivered: Delivered | None = None,
+        with_former: bool = False,
     ) -> NextBatch:
         """The next batch, or the one after ``beside``; empty when nothing is due.
 
@@ -244,13 +245,17 @@ class SqliteOutbox:
             return NextBatch()
         conflicts, claims = await self._writer.run(unit, quiet=True)
         batch, lost = await self._readers.run(
-            lambda connection: claiming.load(connection, claims, max_bytes=max_bytes, redact=self._redact)
+            lambda connection: claiming.load(
+                connection, claims, max_bytes=max_bytes, redact=self._redact, with_former=with_former
+            )
         )
         if lost:
             await self._repair(token, lost)
             if not batch:
                 # Each of them is a dead letter or refers to its row now, so this ends.
-                again = await self.claim(token, max_records=max_records, max_bytes=max_bytes, beside=beside)
+                again = await self.claim(
+                    token, max_records=max_records, max_bytes=max_bytes, beside=beside, with_former=with_former
+                )
                 return NextBatch(again.records, conflicts)
         return NextBatch(batch, conflicts)
 
@@ -296,6 +301,7 @@ class SqliteOutbox:
         new_incarnation: bool = False,
         waiting: bool = False,
         queued: frozenset[str] = frozenset(),
+        kept_since: datetime | None = None,
     ) -> QueuedPage:
         """Queue one page of sessions; see ``retention.queue_unsent``."""
         return await self._writer.run(
@@ -308,6 +314,7 @@ class SqliteOutbox:
                 new_incarnation=new_incarnation,
                 waiting=waiting,
                 queued=queued,
+                kept_since=None if kept_since is None else format_time(kept_since),
             ),
             quiet=True,
         )

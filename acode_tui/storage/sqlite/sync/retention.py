@@ -8,10 +8,12 @@ import sqlite3
 from collections.abc import Sequence
 
 from acode_tui.domain.clock import MonotonicClock, format_time
+from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import Operation
 from acode_tui.storage.ports import ExpiredRecord, LocalCounts, QueuedPage
 from acode_tui.storage.sqlite import meta, rows
+from acode_tui.storage.sqlite.payloads import is_copy, reference_to_copy
 from acode_tui.storage.sqlite.runs import outbox_writes
 from acode_tui.storage.sqlite.runs.read_graph import read_graph
 
@@ -24,6 +26,7 @@ _SESSIONS = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 _WAITING_SESSIONS = """
 SELECT DISTINCT session_id FROM outbox WHERE processed_at IS NULL AND session_id > ? ORDER BY session_id LIMIT ?
 """
+_QUEUED_BEFORE = "SELECT payload FROM outbox WHERE idempotency_key = ?"
 _KNOWN = "SELECT 1 FROM outbox WHERE idempotency_key = ?"
 _FORGET = "DELETE FROM outbox WHERE idempotency_key = ? AND processed_at IS NOT NULL"
 _FORGET_VERSIONS = tuple(
@@ -78,8 +81,12 @@ def queue_unsent(
     new_incarnation: bool = False,
     waiting: bool = False,
     queued: frozenset[str] = frozenset(),
+    kept_since: str | None = None,
 ) -> QueuedPage:
     """Queue, for one page of sessions by id, every row that was never synced; with ``everything``, every row.
+
+    ``kept_since``: since when every record of the outbox was kept. A row that was written later and has no record was
+    taken over from another replica.
 
     A session is queued whole, so a run that is interrupted and repeated leaves none of its rows out. ``waiting``: only
     sessions with a record in the outbox. Those in ``queued`` are left out.
@@ -92,7 +99,10 @@ def queue_unsent(
     if new_incarnation:
         for forget in _FORGET_VERSIONS:
             connection.executemany(forget, sessions)
-    made = sum(_queue_session(connection, clock, session_id, everything=everything) for (session_id,) in sessions)
+    made = sum(
+        _queue_session(connection, clock, session_id, everything=everything, kept_since=kept_since)
+        for (session_id,) in sessions
+    )
     return QueuedPage(made, page[-1][0] if len(page) == limit else None, tuple(each for (each,) in sessions))
 
 
@@ -111,7 +121,14 @@ def count_unsent(connection: sqlite3.Connection, *, everything: bool) -> int:
     return total
 
 
-def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, session_id: str, *, everything: bool) -> int:
+def _queue_session(
+    connection: sqlite3.Connection,
+    clock: MonotonicClock,
+    session_id: str,
+    *,
+    everything: bool,
+    kept_since: str | None,
+) -> int:
     """Queue one session's rows. Records that are pending in its lane already are sorted in among them, parents first.
 
     Otherwise a pending child would stand before a parent that is queued now, be refused because the parent is missing,
@@ -135,6 +152,8 @@ def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, sessio
                 entity.kind, rows.to_row(entity), Operation.INSERT, format_time(clock.tick())
             )
             if everything:
+                if _is_copy(connection, entity, record[0], kept_since):
+                    record = (*record[:5], reference_to_copy(entity.id, format_time(entity.updated_at)), *record[6:])
                 connection.execute(_FORGET, (record[0],))
                 start = f"{entity.kind.value}:{entity.id}:"
                 connection.execute(_OUTDATE, (start, start + "~"))
@@ -152,6 +171,14 @@ def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, sessio
         # The records have other ids now. What may have been sent before a crash is still not folded into.
         connection.executemany(_CLAIM, claimed)
     return made
+
+
+def _is_copy(connection: sqlite3.Connection, entity: Entity, key: str, kept_since: str | None) -> bool:
+    """Whether a row was surely taken over from another replica as it is."""
+    before = connection.execute(_QUEUED_BEFORE, (key,)).fetchone()
+    if before is not None:
+        return is_copy(entity.id, before[0])
+    return kept_since is not None and format_time(entity.updated_at) > kept_since
 
 
 _WITHOUT = "t.{session} NOT IN (SELECT value FROM json_each(?))"
