@@ -61,6 +61,10 @@ class FaultProxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def lead_to(self, host: str, port: int) -> None:
+        """New connections go to another address."""
+        self._address = (host, port)
+
     async def set_mode(self, mode: Mode) -> None:
         """Refusing also cuts open connections; swallowing leaves them open without traffic."""
         self._mode = mode

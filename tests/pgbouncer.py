@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,78 @@ needs_pgbouncer = pytest.mark.skipif(
 
 
 @dataclass
+class PoolerProcess:
+    """A pgbouncer on 127.0.0.1 before one database of the server on another port there."""
+
+    folder: Path
+    database: str
+    server_port: int
+    settings: dict[str, str]
+    port: int = field(default_factory=free_port)
+    _running: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        assert PGBOUNCER is not None
+        (self.folder / "users").write_text('"postgres" ""\n')
+        given = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": str(self.port),
+            "unix_socket_dir": "",
+            "auth_type": "trust",
+            "auth_file": str(self.folder / "users"),
+            "pool_mode": "transaction",
+            "default_pool_size": "3",
+            # The connection that was idle for longest, not the last one: a statement never meets its own again.
+            "server_round_robin": "1",
+            **self.settings,
+        }
+        lines = ["[databases]", f"{self.database} = host=127.0.0.1 port={self.server_port}"]
+        lines += ["[pgbouncer]", *(f"{key} = {value}" for key, value in given.items())]
+        (self.folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+        as_nobody: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            as_nobody = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
+        self._running = subprocess.Popen(
+            [PGBOUNCER, "-q", str(self.folder / "pgbouncer.ini")], stderr=subprocess.DEVNULL, **as_nobody
+        )
+        _wait_for(self.port)
+
+    def stop(self) -> None:
+        if self._running is not None:
+            self._running.kill()
+            self._running.wait()
+            self._running = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+@contextmanager
+def pooler_processes() -> Iterator[Callable[..., PoolerProcess]]:
+    """Makes started poolers, which stop at the end of the block; takes what PoolerProcess takes, without a folder."""
+    forget_poolers()
+    made: list[PoolerProcess] = []
+    with tempfile.TemporaryDirectory(prefix="acode-pgbouncer-", dir=folder_for_tests()) as name:
+
+        def make(database: str, server_port: int, **settings: str) -> PoolerProcess:
+            folder = Path(name) / str(len(made))
+            folder.mkdir()
+            made.append(PoolerProcess(folder, database, server_port, settings))
+            made[-1].start()
+            return made[-1]
+
+        Path(name).chmod(0o755)
+        try:
+            yield make
+        finally:
+            for each in made:
+                each.stop()
+
+
+@dataclass
 class Pooler:
-    """A running pgbouncer on 127.0.0.1."""
+    """A running pgbouncer before a test's database."""
 
     port: int
     database: Database
@@ -50,47 +121,8 @@ class Pooler:
 @pytest.fixture
 def make_pooler(pg_database: Database) -> Iterator[Callable[..., Pooler]]:
     """Starts a pgbouncer before the test's database; takes settings of its ``[pgbouncer]`` section."""
-    assert PGBOUNCER is not None
-    forget_poolers()
-    running: list[subprocess.Popen[bytes]] = []
-    with tempfile.TemporaryDirectory(prefix="acode-pgbouncer-", dir=folder_for_tests()) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-
-        def make(**settings: str) -> Pooler:
-            port = free_port()
-            (folder / "users").write_text('"postgres" ""\n')
-            given = {
-                "listen_addr": "127.0.0.1",
-                "listen_port": str(port),
-                "unix_socket_dir": "",
-                "auth_type": "trust",
-                "auth_file": str(folder / "users"),
-                "pool_mode": "transaction",
-                "default_pool_size": "3",
-                # The connection that was idle for longest, not the last one: a statement never meets its own again.
-                "server_round_robin": "1",
-                **settings,
-            }
-            server = pg_database.server
-            lines = ["[databases]", f"{pg_database.name} = host=127.0.0.1 port={server.port}"]
-            lines += ["[pgbouncer]", *(f"{key} = {value}" for key, value in given.items())]
-            (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
-            as_nobody: dict[str, Any] = {}
-            if os.geteuid() == 0:
-                as_nobody = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
-            running.append(
-                subprocess.Popen(
-                    [PGBOUNCER, "-q", str(folder / "pgbouncer.ini")], stderr=subprocess.DEVNULL, **as_nobody
-                )
-            )
-            _wait_for(port)
-            return Pooler(port, pg_database)
-
-        yield make
-        for each in running:
-            each.kill()
-            each.wait()
+    with pooler_processes() as make:
+        yield lambda **settings: Pooler(make(pg_database.name, pg_database.server.port, **settings).port, pg_database)
 
 
 def _wait_for(port: int) -> None:
