@@ -588,6 +588,10 @@ async def test_what_a_restored_server_lost_comes_back_without_a_conflict(
             for each in (b, a, c, b):
                 with suppress(SyncError):
                     await each.sync.sync_now()
+                if each is a:
+                    # What an interrupted full sync leaves, and an edit before the next one.
+                    await a.outbox.queue_unsent(after="", limit=9, everything=True, new_incarnation=True)
+                    await a.store.transition_session(first.id, SessionState.PAUSED, reason="meanwhile")
                 report = await each.sync.sync_full()
                 assert (report.failed, report.conflicts, report.remaining) == (0, 0, 0)
             await a.sync.sync_now()

@@ -139,6 +139,7 @@ def _queue_session(
     for record in connection.execute(_LANE, (session_id,)):
         waiting.setdefault((record[2], record[3]), []).append(record)
     lane: list[rows.Row] = []
+    again: list[tuple[str]] = []
     made = 0
     for entity in graph.entities():
         queued = waiting.pop((entity.kind.value, entity.id), None)
@@ -157,6 +158,8 @@ def _queue_session(
                 connection.execute(_FORGET, (record[0],))
                 start = f"{entity.kind.value}:{entity.id}:"
                 connection.execute(_OUTDATE, (start, start + "~"))
+                if TABLES[entity.kind].mutable:
+                    again.append((record[0],))
             elif connection.execute(_KNOWN, (record[0],)).fetchone() is not None:
                 continue
             lane.append((*record, 0, None, None, None))
@@ -168,8 +171,9 @@ def _queue_session(
         connection.execute(_RELEASE, (session_id,))
         connection.execute(_EMPTY_LANE, (session_id,))
         connection.executemany(_FILL_LANE, [(*record[:6], oldest, *record[7:]) for record in lane])
-        # The records have other ids now. What may have been sent before a crash is still not folded into.
-        connection.executemany(_CLAIM, claimed)
+        # The records have other ids now. What was sent before, or may have been before a crash, is not folded into: the
+        # server may have it, and an edit that is made meanwhile must be known to come after it.
+        connection.executemany(_CLAIM, [*claimed, *again])
     return made
 
 
