@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from hypothesis import given
 
 from acode_tui.domain.codec import (
     canonical_digest,
+    content_digest,
     decode_json,
     decode_payload,
     digest,
@@ -20,6 +22,7 @@ from acode_tui.domain.entities import Entity, SessionGraph
 from acode_tui.domain.schema import TABLES, parent_of
 from acode_tui.domain.states import EntityType
 from tests.domain.graphs import graphs, strip_children
+from tests.storage.runs import make_run, plain
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 TIMES = {"createdAt", "updatedAt", "timestamp", "completedAt"}
@@ -182,3 +185,14 @@ def _event(**changes: str) -> Entity:
         **changes,
     }
     return decode_payload(EntityType.SESSION_EVENT, msgspec.json.encode(fields))
+
+
+@pytest.mark.parametrize(
+    "moment", ["2026-01-05T18:23:45.123456Z", "2026-01-05T18:23:45Z", "2026-01-05T19:23:45.5+01:00"]
+)
+def test_the_digest_of_content_is_the_canonical_one(moment: str) -> None:
+    at = datetime.fromisoformat(moment)
+    for entity in plain(make_run("0190d6a1-0000-7000-8000-000000000001")):
+        row = msgspec.structs.replace(entity, created_at=at)
+        expected = canonical_digest(row, without=("updatedAt", "syncVersion", "workspaceId"))
+        assert content_digest(row) == expected

@@ -10,8 +10,9 @@ The number of round trips depends on which of these steps are needed, not on the
 """
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import asyncpg
@@ -108,7 +109,7 @@ def _require_distinct(batch: Sequence[ApplyRow]) -> None:
         raise ValueError("an empty batch")
     if len({row.idempotency_key for row in batch}) != len(batch):
         raise ValueError("two records of one key in a batch")
-    if len({(row.kind, row.entity.id) for row in batch}) != len(batch):
+    if len({(row.entity.kind, row.entity.id) for row in batch}) != len(batch):
         raise ValueError("two records of one entity in a batch: coalesce them first")
 
 
@@ -145,21 +146,29 @@ class Delivery:
     async def write(self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int) -> int:
         """Head, ledger, first writes and search index in one statement. Returns the batch's ``change_seq``."""
         arguments: list[Any] = [self._workspace_id, incarnation, known_seq, *self._ledger_arrays(batch)]
-        for kind in TABLES:
-            rows = sorted_by_id(row for row in batch if row.kind is kind)
-            arguments += write_arrays(kind, rows, [row.base + 1 for row in rows])
+        by_kind: dict[EntityType, list[ApplyRow]] = {kind: [] for kind in TABLES}
+        for row in batch:
+            by_kind[row.entity.kind].append(row)
+        for kind, found in by_kind.items():
+            rows = sorted_by_id(found)
+            # Where no row has a value, an empty array says so: unnest fills up with NULL.
+            arguments += [
+                () if values[:1] == [None] and values.count(None) == len(values) else values
+                for values in write_arrays(kind, rows, [row.base + 1 for row in rows])
+            ]
             arguments.append([row.idempotency_key for row in rows])
         arguments += search_arrays(lexemes)
         change_seq: int | None = None
-        for what, entity_id, number, key in await self._connection.fetch(self._sql.fused, *arguments):
+        for what, names, numbers in await self._connection.fetch(self._sql.fused, *arguments):
             if what == "head":
-                change_seq = number
+                (change_seq,) = numbers or (None,)
             elif what == "ledger":
-                self._new_keys.add(key)
+                self._new_keys.update(names or ())
             elif what == "edited":
-                self._edited.add(str(entity_id))
-            else:
-                self._written[EntityType(what), str(entity_id)] = number
+                self._edited.update(names or ())
+            elif names:
+                kind = EntityType(what)
+                self._written.update(((kind, name), number) for name, number in zip(names, numbers, strict=True))
         return await self._require_head(change_seq)
 
     async def _add_lexemes(self, lexemes: Lexemes, change_seq: int, *, first_part: int = 0) -> None:
@@ -191,7 +200,7 @@ class Delivery:
         )
 
     def _ledger_arrays(self, batch: Sequence[ApplyRow]) -> list[list[Any]]:
-        ordered = sorted(batch, key=lambda row: (row.session_id, row.idempotency_key))
+        ordered = sorted(batch, key=attrgetter("session_id", "idempotency_key"))
         return [
             [row.session_id for row in ordered],
             [row.idempotency_key for row in ordered],
@@ -220,7 +229,7 @@ class Delivery:
 
     async def settle_rest(self, batch: Sequence[ApplyRow], change_seq: int) -> tuple[ApplyResult, ...]:
         """Decide about the rows that the first write did not touch, and return all results in the batch's order."""
-        rest = [row for row in batch if (row.kind, row.entity.id) not in self._written]
+        rest = [row for row in batch if (row.entity.kind, row.entity.id) not in self._written]
         if not rest:
             if self._edited:
                 await self._add_lexemes({}, change_seq, first_part=_SETTLED_PART)
@@ -228,7 +237,7 @@ class Delivery:
                 ApplyResult(
                     record_id=row.record_id,
                     outcome="applied",
-                    sync_version=self._written[row.kind, row.entity.id],
+                    sync_version=self._written[row.entity.kind, row.entity.id],
                 )
                 for row in batch
             )
@@ -458,9 +467,9 @@ def _sound_version(record: Mapping[str, Any]) -> int:
     return version if 0 <= version <= MAX_NUMBER else 0
 
 
-def sorted_by_id(rows: Any) -> list[ApplyRow]:
+def sorted_by_id(rows: Iterable[ApplyRow]) -> list[ApplyRow]:
     """Rows sorted by id, so that two batches that share rows wait for each other instead of deadlocking."""
-    return sorted(rows, key=lambda row: row.entity.id)
+    return sorted(rows, key=attrgetter("entity.id"))
 
 
 def write_arrays(kind: EntityType, rows: Sequence[ApplyRow], versions: Sequence[int]) -> list[Sequence[Any]]:

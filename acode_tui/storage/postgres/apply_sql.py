@@ -235,8 +235,9 @@ class ApplyStatements:
     def _fused(self) -> str:
         """Takes the head's parameters, the ledger's arrays, the arrays of each of the six tables, and the search's.
 
-        Returns rows of (what, id, number, key). All six tables are always present: an empty array costs almost nothing,
-        and a constant text means one prepared plan.
+        Returns rows of (what, names, numbers), each with arrays, NULL where there is nothing: ids, keys and versions of
+        all rows together, since a row of an answer costs either side more than what is in it. All six tables are always
+        present: an empty array costs almost nothing, and a constant text means one prepared plan.
         """
         numbers = count(4)
         edits = []
@@ -247,8 +248,8 @@ class ApplyStatements:
         ledger = self._ledger(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ", where=stays)
         parts.append(f"ledger AS ({ledger})")
         results = [
-            "SELECT 'head' AS what, NULL::uuid AS id, change_seq AS number, NULL::text AS key FROM head",
-            "SELECT 'ledger', NULL, NULL, idempotency_key FROM ledger",
+            "SELECT 'head' AS what, NULL::text[] AS names, array_agg(change_seq) AS numbers FROM head",
+            "SELECT 'ledger', array_agg(idempotency_key), NULL FROM ledger",
         ]
         for kind, table in TABLES.items():
             if kind in TEXTS:
@@ -257,12 +258,14 @@ class ApplyStatements:
                 edits.append(self._edited(table, _numbered(stored_columns(table), first)))
             write = self._write(table, numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ")
             parts.append(f"{table.name}_written AS ({write})")
-            results.append(f"SELECT '{kind.value}', id, sync_version, NULL FROM {table.name}_written")  # noqa: S608
+            results.append(
+                f"SELECT '{kind.value}', array_agg(id::text), array_agg(sync_version) FROM {table.name}_written"  # noqa: S608
+            )
         search = self._search(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ", where=stays)
         parts.append(f"searched AS ({search})")
         # Before the writes of this very statement: it sees the rows as they were.
         parts.append(f"edits AS ({' UNION '.join(edits)})")
-        results.append("SELECT 'edited', session_id, NULL, NULL FROM edits")
+        results.append("SELECT 'edited', array_agg(session_id::text), NULL FROM edits")
         return f"WITH {', '.join(parts)} {' UNION ALL '.join(results)}"
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, overload
 import msgspec
 
 from acode_tui.domain.clock import format_time, parse_time
-from acode_tui.domain.codec import decode_payload
+from acode_tui.domain.codec import decode_payload, encode_plain
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.redaction import Redact, unchanged
@@ -32,7 +32,6 @@ from acode_tui.storage.sqlite.payloads import (
     CONTENT_DAMAGED,
     ROW_UNREADABLE,
     STAMP_CHARS,
-    ReadPayload,
     is_copy,
     is_reference,
     read_own,
@@ -48,12 +47,14 @@ SCAN = 8
 it was never acknowledged."""
 
 # A key ends in its stamp, so the later records of a row are the rest of its range of the unique index.
-_NEWER = """
-SELECT asked.key, o.id, o.idempotency_key FROM json_each(?) AS asked
-CROSS JOIN outbox AS o ON o.idempotency_key > asked.value ->> 0 AND o.idempotency_key < asked.value ->> 1
+_STAMP = STAMP_CHARS + 1
+_NEWER = f"""
+SELECT substr(asked.value, 1, length(asked.value) - {_STAMP}), o.id, o.idempotency_key FROM json_each(?) AS asked
+CROSS JOIN outbox AS o ON o.idempotency_key > asked.value
+    AND o.idempotency_key < substr(asked.value, 1, length(asked.value) - {_STAMP}) || ':~'
 WHERE o.processed_at IS NULL AND o.failed_at IS NULL AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= ?)
 ORDER BY asked.key, o.idempotency_key
-"""
+"""  # noqa: S608
 _PAYLOADS = "SELECT id, payload FROM outbox WHERE id IN (SELECT value FROM json_each(?))"
 # A record and its row together, in one statement for each kind.
 _RECORDS = {
@@ -62,7 +63,7 @@ _RECORDS = {
     for kind, table in TABLES.items()
 }
 _VERSION = {kind: STORED_NAMES[kind].index("sync_version") for kind, table in TABLES.items() if table.mutable}
-_STAMP = {kind: f"SELECT updated_at FROM {table.name} WHERE id = ?" for kind, table in TABLES.items()}  # noqa: S608
+_UPDATED = {kind: f"SELECT updated_at FROM {table.name} WHERE id = ?" for kind, table in TABLES.items()}  # noqa: S608
 _OTHER = "SELECT 1 FROM outbox WHERE idempotency_key = ? AND id <> ?"
 _REFER = "UPDATE outbox SET idempotency_key = ?, payload = ? WHERE id = ? AND idempotency_key = ?"
 _FORMER = """
@@ -99,13 +100,29 @@ class _Ancestors(Sequence[Entity]):
         return tuple(self)[index]
 
 
-class Claim(NamedTuple):
-    """A row to deliver, and its records from the oldest to the newest."""
+class Claim(msgspec.Struct, gc=False):
+    """A row to deliver: its newest record, and the older ones from the oldest on.
+
+    One object a row that the garbage collector does not look at: tuples and lists of thousands of rows make it run.
+    """
 
     kind: EntityType
     entity_id: str
     session_id: str
-    versions: list[RecordKey]
+    record_id: int
+    key: str
+    older: list[RecordKey] | None = None
+
+    @property
+    def newest(self) -> RecordKey:
+        return RecordKey(self.record_id, self.key)
+
+    def add(self, record_id: int, key: str) -> None:
+        """Add a newer record."""
+        if self.older is None:
+            self.older = []
+        self.older.append(self.newest)
+        self.record_id, self.key = record_id, key
 
 
 class Unsendable(NamedTuple):
@@ -127,7 +144,8 @@ def claim(
     """
     chosen = select(connection, now=now, max_records=max_records, beside=beside)
     # Events and artifacts are written once, so nothing ever folds into their records.
-    mutable = [version.id for each in chosen if TABLES[each.kind].mutable for version in each.versions]
+    mutable = [each.record_id for each in chosen if each.kind in _VERSION]
+    mutable += [version.id for each in chosen if each.older for version in each.older]
     if mutable:
         records.claim(connection, mutable)
     return chosen
@@ -137,42 +155,39 @@ def select(
     connection: sqlite3.Connection, *, now: str, max_records: int, beside: Sequence[ClaimedRecord] = ()
 ) -> list[Claim]:
     """What ``claim`` would claim."""
-    rows_in_flight = {(record.row.kind.value, record.row.entity.id) for record in beside}
+    # A key without its stamp names the row.
+    rows_in_flight = {record.row.idempotency_key[:-_STAMP] for record in beside}
     in_flight = {record.row.record_id for record in beside}
-    in_flight.update(older.id for record in beside for older in record.superseded)
-    chosen: dict[tuple[str, str], Claim] = {}
+    in_flight.update(older.id for record in beside if record.superseded for older in record.superseded)
+    chosen: dict[str, Claim] = {}
     limit = max_records * SCAN + len(in_flight)
     for record_id, key, session_id, kind, entity_id in connection.execute(records.DUE_FOR_DELIVERY, (now, limit)):
         if record_id in in_flight:
             continue
-        row = (kind, entity_id)
+        row = key[:-_STAMP]
         if row in rows_in_flight:
             break
         known = chosen.get(row)
         if known is not None:
-            known.versions.append(RecordKey(record_id, key))
+            known.add(record_id, key)
             continue
         if len(chosen) >= max_records:
             break
-        chosen[row] = Claim(_KINDS[kind], entity_id, session_id, [RecordKey(record_id, key)])
+        chosen[row] = Claim(_KINDS[kind], entity_id, session_id, record_id, key)
     if chosen:
-        _add_later_versions(connection, list(chosen.values()), now)
+        _add_later_versions(connection, chosen, now)
     return list(chosen.values())
 
 
-def _add_later_versions(connection: sqlite3.Connection, chosen: list[Claim], now: str) -> None:
+def _add_later_versions(connection: sqlite3.Connection, chosen: dict[str, Claim], now: str) -> None:
     """Add all of each row's later records, also those behind a record of the lane that waits.
 
     They may have been sent together before a crash. An older version that is sent by itself then would meet its own
     successor, and be taken for a conflict.
     """
-    asked = {
-        str(position): (each.versions[-1].key, f"{each.kind.value}:{each.entity_id}:~")
-        for position, each in enumerate(chosen)
-        if TABLES[each.kind].mutable
-    }
-    for position, record_id, key in connection.execute(_NEWER, (json.dumps(asked), now)):
-        chosen[int(position)].versions.append(RecordKey(record_id, key))
+    mutable = [each.key for each in chosen.values() if each.kind in _VERSION]
+    for row, record_id, key in connection.execute(_NEWER, (encode_plain(mutable).decode(), now)):
+        chosen[row].add(record_id, key)
 
 
 def load(
@@ -195,10 +210,10 @@ def load(
         part = claims[start : start + step]
         read = _read(connection, part)
         for each in read:
-            claim, (entity, length, why), *_ = each
-            size += length + (entity.size if isinstance(entity, Artifact) else 0)
+            entity = each.entity
+            size += each.size + (entity.size if isinstance(entity, Artifact) else 0)
             if entity is None:
-                lost.append(Unsendable(claim.versions[-1], claim.kind, claim.entity_id, why))
+                lost.append(Unsendable(each.claim.newest, each.claim.kind, each.claim.entity_id, each.why))
             elif not lost and (not batch or size <= max_bytes):
                 batch.append(each)
         if len(read) < len(part):
@@ -206,20 +221,22 @@ def load(
         start += step
         if size < max_bytes // 4:
             step *= 2
-    claimed = _claimed(_with_contents(connection, batch, lost), redact)
+    claimed = [_claimed(each, redact) for each in _with_contents(connection, batch, lost)]
     return tuple(_with_former(connection, claimed) if with_former else claimed), lost
 
 
-class _Loaded(NamedTuple):
-    """A row to deliver, its entity, the version that this is based on, its older payloads from the oldest on, and
-    whether it was taken over from another replica.
+class _Loaded(msgspec.Struct, gc=False):
+    """A row to deliver, its entity and about how many bytes it has, or why there is none; the version that it is based
+    on, whether it was taken over from another replica, and its older payloads from the oldest on.
     """
 
     claim: Claim
-    read: ReadPayload
+    entity: Entity | None
+    size: int
+    why: str
     base: int
-    past: Sequence[str]
     is_copy: bool
+    past: Sequence[str] = ()
 
 
 def _read(connection: sqlite3.Connection, claims: Sequence[Claim]) -> list[_Loaded]:
@@ -227,35 +244,32 @@ def _read(connection: sqlite3.Connection, claims: Sequence[Claim]) -> list[_Load
 
     Such a record was queued under another id by another worker: this one has lost its lease.
     """
-    ids: defaultdict[EntityType, list[int]] = defaultdict(list)
-    older: list[int] = []
+    by_kind: defaultdict[EntityType, dict[int, Claim]] = defaultdict(dict)
     for each in claims:
-        ids[each.kind].append(each.versions[-1].id)
-        if len(each.versions) > 1:
-            older += [version.id for version in each.versions[:-1]]
-    found: dict[int, tuple[Any, ...]] = {}
-    for kind, wanted in ids.items():
-        for row in connection.execute(_RECORDS[kind], (json.dumps(wanted),)):
-            found[row[0]] = row
+        by_kind[each.kind][each.record_id] = each
+    found: dict[int, _Loaded] = {}
+    for kind, asked in by_kind.items():
+        version = _VERSION.get(kind)
+        for record_id, payload, *row in connection.execute(_RECORDS[kind], (encode_plain(list(asked)).decode(),)):
+            claim = asked[record_id]
+            if is_reference(claim.entity_id, payload):
+                read = read_referred(kind, claim.key[-STAMP_CHARS:], row if row[0] is not None else None)
+            else:
+                read = read_own(kind, payload)
+            base = 0 if version is None else row[version] or 0
+            found[record_id] = _Loaded(claim, *read, base, is_copy(claim.entity_id, payload))
+    older = [version.id for each in claims if each.older for version in each.older]
     payloads = dict(connection.execute(_PAYLOADS, (json.dumps(older),))) if older else {}
     made: list[_Loaded] = []
     for each in claims:
-        kind, entity_id, _, versions = each
-        newest = versions[-1]
-        if newest.id not in found:
+        loaded = found.get(each.record_id)
+        if loaded is None:
             break
-        past: Sequence[str] = ()
-        if len(versions) > 1:
-            past = [payloads[version.id] for version in versions[:-1] if version.id in payloads]
-            if len(past) < len(versions) - 1:
+        if each.older:
+            loaded.past = [payloads[version.id] for version in each.older if version.id in payloads]
+            if len(loaded.past) < len(each.older):
                 break
-        _, payload, *row = found[newest.id]
-        if is_reference(entity_id, payload):
-            read = read_referred(kind, newest.key[-STAMP_CHARS:], row if row[0] is not None else None)
-        else:
-            read = read_own(kind, payload)
-        base = row[_VERSION[kind]] or 0 if kind in _VERSION else 0
-        made.append(_Loaded(each, read, base, past, is_copy(entity_id, payload)))
+        made.append(loaded)
     return made
 
 
@@ -266,7 +280,7 @@ def repair(connection: sqlite3.Connection, lost: Sequence[Unsendable], *, now: d
     know.
     """
     for each in lost:
-        row = connection.execute(_STAMP[each.kind], (each.entity_id,)).fetchone()
+        row = connection.execute(_UPDATED[each.kind], (each.entity_id,)).fetchone()
         if row is None or each.reason in (ROW_UNREADABLE, CONTENT_DAMAGED):
             records.mark_failed(connection, each.record.id, each.reason, now=now, retry=retry, dead=True)
             continue
@@ -277,25 +291,25 @@ def repair(connection: sqlite3.Connection, lost: Sequence[Unsendable], *, now: d
             connection.execute(_REFER, (key, reference(each.entity_id, row[0]), *each.record))
 
 
-def _claimed(batch: Iterable[_Loaded], redact: Redact[Any]) -> Iterator[ClaimedRecord]:
-    for (kind, entity_id, session_id, versions), (entity, _, _), base, past, is_copied in batch:
-        # A version that was overwritten by something else than this program is not known any more.
-        known = [payload for payload in past if not is_reference(entity_id, payload)]
-        sent = redact(entity)
-        original: Any = None if sent is entity else entity
-        if isinstance(original, Artifact):
-            original = msgspec.structs.replace(original, content=None)
-        row = ApplyRow(
-            record_id=versions[-1].id,
-            idempotency_key=versions[-1].key,
-            session_id=session_id,
-            entity=sent,
-            base=base,
-            ancestors=_Ancestors(kind, known, redact) if known else (),
-            original=original,
-            is_copy=is_copied,
-        )
-        yield ClaimedRecord(row=row, superseded=tuple(versions[:-1]))
+def _claimed(loaded: _Loaded, redact: Redact[Any]) -> ClaimedRecord:
+    claim, entity = loaded.claim, loaded.entity
+    # A version that was overwritten by something else than this program is not known any more.
+    known = [payload for payload in loaded.past if not is_reference(claim.entity_id, payload)]
+    sent = redact(entity)
+    original: Any = None if sent is entity else entity
+    if isinstance(original, Artifact):
+        original = msgspec.structs.replace(original, content=None)
+    row = ApplyRow(
+        record_id=claim.record_id,
+        idempotency_key=claim.key,
+        session_id=claim.session_id,
+        entity=sent,
+        base=loaded.base,
+        ancestors=_Ancestors(claim.kind, known, redact) if known else (),
+        original=original,
+        is_copy=loaded.is_copy,
+    )
+    return ClaimedRecord(row=row, superseded=tuple(claim.older or ()))
 
 
 def _with_former(connection: sqlite3.Connection, claimed: Iterable[ClaimedRecord]) -> list[ClaimedRecord]:
@@ -321,18 +335,14 @@ def _with_contents(
         return batch
     stored = connection.execute(_CONTENTS, (json.dumps(wanted),))
     contents = {entity_id: (content, size) for entity_id, content, size in stored}
-    complete: list[_Loaded] = []
-    for each in batch:
-        claim = each.claim
-        if claim.kind is not EntityType.ARTIFACT:
-            complete.append(each)
+    for position, each in enumerate(batch):
+        if each.claim.kind is not EntityType.ARTIFACT:
             continue
+        assert each.entity is not None
         try:
-            content = unpack(*contents[claim.entity_id])
+            content = unpack(*contents[each.claim.entity_id])
         except IntegrityError:
-            lost.append(Unsendable(claim.versions[-1], claim.kind, claim.entity_id, CONTENT_DAMAGED))
-            break
-        assert each.read.entity is not None
-        whole = msgspec.structs.replace(each.read.entity, content=content)
-        complete.append(each._replace(read=each.read._replace(entity=whole)))
-    return complete
+            lost.append(Unsendable(each.claim.newest, each.claim.kind, each.claim.entity_id, CONTENT_DAMAGED))
+            return batch[:position]
+        each.entity = msgspec.structs.replace(each.entity, content=content)
+    return batch
