@@ -28,11 +28,11 @@ _TABLES = ("sessions", "session_tasks", "steps", "tool_calls")
 _STAMPS = """
 SET session_replication_role = replica; SET synchronous_commit = off;
 UPDATE workspaces SET change_seq = 2;
-INSERT INTO sync_inbox (session_id, idempotency_key, workspace_id, payload_sha256, change_seq, applied_at)
-    SELECT session_id, 'tool_call:' || id || ':2025-01-01T00:00:00.' || lpad(("order" + sent)::text, 6, '0') || 'Z',
-        workspace_id, sha256(id::text::bytea), 1, CASE WHEN get_byte(uuid_send(session_id), 0) < 128
-            THEN now() - interval '1 year' ELSE now() END
-    FROM tool_calls, generate_series(0, 100, 100) AS sent;
+INSERT INTO sync_inbox (session_id, idempotency_key, key_digest, workspace_id, payload_sha256, change_seq, applied_at)
+    SELECT session_id, key, hashtextextended(key, 0), workspace_id, sha256(id::text::bytea), 1,
+        CASE WHEN get_byte(uuid_send(session_id), 0) < 128 THEN now() - interval '1 year' ELSE now() END
+    FROM tool_calls, generate_series(0, 100, 100) AS sent, LATERAL (SELECT
+        'tool_call:' || id || ':2025-01-01T00:00:00.' || lpad(("order" + sent)::text, 6, '0') || 'Z' AS key) AS k;
 """
 _AGED = """
 UPDATE {table} SET synced_at = now() - interval '1 year', updated_at = now() - interval '1 year'

@@ -264,7 +264,7 @@ async def test_a_reachable_server_is_checked_on_both_sides(
 
     found = checks(await status())
     assert found["schema"]["status"] == found["clock_offset"]["status"] == "Healthy"
-    assert found["schema"]["details"]["postgres"]["version"] == "1.4.0"
+    assert found["schema"]["details"]["postgres"]["version"] == "1.5.0"
     assert found["clock_offset"]["details"]["offsetSeconds"] is not None
 
     with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
@@ -273,7 +273,7 @@ async def test_a_reachable_server_is_checked_on_both_sides(
     assert found["sync_queue"]["status"] == "Unhealthy"
     assert "none finished" in found["sync_queue"]["description"]
 
-    await pg_database.execute("UPDATE schema_migrations SET version = '99.0.0' WHERE version = '1.4.0'")
+    await pg_database.execute("UPDATE schema_migrations SET version = '99.0.0' WHERE version = '1.5.0'")
     result = await status()
     assert result.exit_code == 2
     assert checks(result)["schema"]["status"] == "Unhealthy"

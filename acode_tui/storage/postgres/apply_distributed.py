@@ -8,7 +8,7 @@ The number of statements grows with the logarithm of the number of rows, because
 a power of two of rows, or three halves of one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -21,8 +21,10 @@ from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyRow
 from acode_tui.storage.postgres.apply_batch import Delivery, SentRecord, sorted_by_id, write_arrays
 from acode_tui.storage.postgres.apply_sql import (
+    ON_KNOWN_KEY,
     TEXTS,
     ApplyStatements,
+    digest_of,
     document_of,
     on_conflict_rewrite,
     on_conflict_update,
@@ -36,8 +38,9 @@ _MOST_ROWS = 256
 _MOST_COPIES = 16
 """A statement costs the cluster as much CPU as about as many rows."""
 _LEDGER = {"session_id": "uuid", "idempotency_key": "text", "payload_sha256": "bytea", "workspace_id": "uuid"}
+_COMPUTED: dict[str, Callable[[str], str]] = {"document": document_of, "key_digest": digest_of}
+"""Columns that are computed of what is given for them."""
 _SEARCH = {"session_id": "uuid", "part": "integer", "document": "text", "workspace_id": "uuid"}
-_KNOWN_KEY = "ON CONFLICT (session_id, idempotency_key) DO NOTHING RETURNING idempotency_key"
 
 
 class DistributedDelivery(Delivery):
@@ -57,10 +60,9 @@ class DistributedDelivery(Delivery):
         pruned = await self._find_pruned_and_words(batch, list(lexemes))
         batch = [row for row in batch if row.session_id not in pruned]
         lexemes = {session_id: words for session_id, words in lexemes.items() if session_id not in pruned}
-        types = {**_LEDGER, "change_seq": "bigint"}
-        added = await self._insert(
-            "sync_inbox", types, self._with_head(self._ledger_arrays(batch), change_seq), _KNOWN_KEY
-        )
+        ledger = self._ledger_arrays(batch)
+        types = {**_LEDGER, "change_seq": "bigint", "key_digest": "text"}
+        added = await self._insert("sync_inbox", types, [*self._with_head(ledger, change_seq), ledger[1]], ON_KNOWN_KEY)
         self._new_keys = {row["idempotency_key"] for row in added}
         await self._find_edited([row for row in batch if row.base > 0])
         for kind in TABLES:
@@ -216,7 +218,7 @@ def _values(table: str, types: tuple[tuple[str, str], ...], rows: int, before: i
         for name, type_ in types:
             number += 1
             value = f"${number}::{type_}"
-            values.append(document_of(value) if name == "document" else value)
+            values.append(_COMPUTED[name](value) if name in _COMPUTED else value)
         made.append(f"({', '.join(values)})")
     return f"INSERT INTO {table} AS t ({names}) VALUES {', '.join(made)}"  # noqa: S608
 

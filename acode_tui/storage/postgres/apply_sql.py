@@ -40,7 +40,8 @@ class ApplyStatements:
         )
         self.delivered = (
             f"SELECT idempotency_key, payload_sha256 FROM {self.schema}.sync_inbox "  # noqa: S608
-            "WHERE session_id = ANY($1::uuid[]) AND idempotency_key = ANY($2::text[])"
+            "WHERE session_id = ANY($1::uuid[]) AND idempotency_key = ANY($2::text[]) "
+            f"AND key_digest = ANY(ARRAY(SELECT {digest_of('key')} FROM unnest($2::text[]) AS key))"
         )
         self.lock_head = f"SELECT 1 FROM {self.schema}.workspaces WHERE id = '{{}}' FOR NO KEY UPDATE"  # noqa: S608
         self.held_otherwise = self._held_otherwise()
@@ -108,10 +109,10 @@ class ApplyStatements:
         arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in ("uuid", "text", "bytea"))
         return (
             f"INSERT INTO {self.schema}.sync_inbox "  # noqa: S608
-            "(session_id, idempotency_key, workspace_id, payload_sha256, change_seq) "
-            f"SELECT u.session_id, u.key, {workspace}, u.digest, {seq} "
+            "(session_id, idempotency_key, workspace_id, payload_sha256, change_seq, key_digest) "
+            f"SELECT u.session_id, u.key, {workspace}, u.digest, {seq}, {digest_of('u.key')} "
             f"FROM {source}unnest({arrays}) AS u (session_id, key, digest) WHERE {where} "
-            "ON CONFLICT (session_id, idempotency_key) DO NOTHING RETURNING idempotency_key"
+            f"{ON_KNOWN_KEY}"
         )
 
     def _write(self, table: Table, numbers: Iterator[int], *, seq: str, workspace: str, source: str) -> str:
@@ -322,6 +323,15 @@ def on_conflict_rewrite(table: Table, latest: int) -> str:
         f"AND (t.updated_at <= EXCLUDED.updated_at OR t.updated_at > ${latest}::timestamptz) "
         "RETURNING id, sync_version"
     )
+
+
+ON_KNOWN_KEY = "ON CONFLICT (session_id, key_digest) DO NOTHING RETURNING idempotency_key"
+"""What an insert into the ledger does with a key that is there; new keys are returned."""
+
+
+def digest_of(key: str) -> str:
+    """The expression of a key's digest in the ledger."""
+    return f"hashtextextended({key}, 0)"
 
 
 def document_of(lexemes: str) -> str:

@@ -62,6 +62,18 @@ async def test_an_edit_raises_the_version(laptop: Machine) -> None:
     assert reply.change_seq == 2
 
 
+async def test_a_key_whose_digest_the_ledger_has_for_another_key_is_not_taken_for_delivered(
+    laptop: Machine, pg_database: Database
+) -> None:
+    session = plain(make_run(WORKSPACE))[0]
+    await laptop.send(session)
+    (record,) = records([edited(session, task_description="Other", sync_version=1)])
+    await pg_database.execute(f"UPDATE sync_inbox SET key_digest = hashtextextended('{record.idempotency_key}', 0)")
+    reply = await laptop.apply([record])
+    assert outcomes(reply) == [("applied", 2)]
+    assert [row[0] for row in await pg_database.fetch("SELECT task_description FROM sessions")] == ["Other"]
+
+
 @pytest.mark.ac("AC-045")
 @pytest.mark.ac("AC-046")
 async def test_a_replay_of_everything_changes_nothing(laptop: Machine, pg_database: Database) -> None:

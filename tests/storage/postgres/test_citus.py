@@ -191,11 +191,14 @@ async def test_a_migration_changes_tables_that_are_distributed_already(distribut
             "DROP TABLE {}.pruned_sessions",
             "DROP TABLE {}.prunes",
             "DROP INDEX {}.sessions_by_user",
-            "DELETE FROM {}.schema_migrations WHERE version = '1.4.0'",
+            "ALTER TABLE {}.sync_inbox DROP CONSTRAINT sync_inbox_pkey",
+            "ALTER TABLE {}.sync_inbox DROP COLUMN key_digest",
+            "ALTER TABLE {}.sync_inbox ADD PRIMARY KEY (session_id, idempotency_key)",
+            "DELETE FROM {}.schema_migrations WHERE version IN ('1.4.0', '1.5.0')",
         ):
             await connection.execute(statement.format(f'"{distributed.schema}"'))
         done = await migrate(connection, schema=distributed.schema, distribute=True)
-        assert [each.version for each in done.applied] == ["1.4.0"]
+        assert [each.version for each in done.applied] == ["1.4.0", "1.5.0"]
         assert await connection.fetchval(
             "SELECT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = to_regclass($1))",
             f'"{distributed.schema}".pruned_sessions',

@@ -50,6 +50,22 @@ async def test_a_second_run_changes_nothing(pg_database: Database) -> None:
     await connection.close()
 
 
+async def test_a_ledger_from_before_it_had_digests_knows_what_was_delivered(pg_database: Database) -> None:
+    target = PostgresSyncTarget(target_of(pg_database), ConflictResolver())
+    head = await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
+    run = records(plain(make_run(WORKSPACE)))
+    await target.apply(WORKSPACE, run, incarnation=head.incarnation)
+    # As version 1.4.0 had it.
+    await pg_database.execute(
+        "ALTER TABLE sync_inbox DROP COLUMN key_digest; ALTER TABLE sync_inbox ADD PRIMARY KEY "
+        "(session_id, idempotency_key); DELETE FROM schema_migrations WHERE version = '1.5.0'"
+    )
+    assert [step.version for step in (await target.migrate()).applied] == ["1.5.0"]
+    reply = await target.apply(WORKSPACE, run, incarnation=head.incarnation)
+    assert {result.outcome for result in reply.results} == {"duplicate"}
+    await target.close()
+
+
 async def test_a_dry_run_returns_the_pending_migrations_and_changes_nothing(pg_blank: Database) -> None:
     connection = await pg_blank.connect()
     before = await _catalogue(connection)

@@ -326,10 +326,13 @@ class TestTheOwnerOfTheTables:
         ):
             await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
         await connection.execute(
-            "DELETE FROM schema_migrations WHERE version IN ('1.3.0', '1.4.0'); DROP INDEX workspaces_by_owner; "
-            "ALTER TABLE workspaces DROP COLUMN owner CASCADE; DROP TABLE pruned_sessions, prunes"
+            "DELETE FROM schema_migrations WHERE version IN ('1.3.0', '1.4.0', '1.5.0'); "
+            "DROP INDEX workspaces_by_owner; ALTER TABLE workspaces DROP COLUMN owner CASCADE; "
+            "DROP TABLE pruned_sessions, prunes; ALTER TABLE sync_inbox DROP COLUMN key_digest; "
+            "ALTER TABLE sync_inbox ADD PRIMARY KEY (session_id, idempotency_key)"
         )
-        assert [step.version for step in (await migrate(connection)).applied] == ["1.3.0", "1.4.0"]
+        done = await migrate(connection)
+        assert [step.version for step in done.applied] == ["1.3.0", "1.4.0", "1.5.0"]
         # What the members' batches read was not there when the SQL granted them the rest.
         for table in ("pruned_sessions", "prunes"):
             readable = "SELECT has_table_privilege($1::name, $2::text, 'SELECT')"
