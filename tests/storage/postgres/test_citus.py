@@ -19,6 +19,7 @@ from acode_tui.config.settings import PostgresSettings
 from acode_tui.domain.entities import Session
 from acode_tui.domain.schema import TABLES
 from acode_tui.ops.server.prune import PruneReport, PruneRequest, prune
+from acode_tui.storage.delivery_protocol import PostgresFault
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.postgres.apply_batch import deliver
 from acode_tui.storage.postgres.apply_distributed import DistributedDelivery
@@ -34,6 +35,7 @@ from acode_tui.storage.postgres.server_status import read_server_status
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.storage.server_ports import PruneBounds, TeamRetention
 from acode_tui.storage.sqlite.runs.run_files import SqliteRunFiles
+from acode_tui.sync.classify import Verdict, classify
 from acode_tui.sync.conflict import ConflictResolver
 from tests.clocks import GUARD_SECONDS
 from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE
@@ -342,3 +344,78 @@ async def test_the_status_counts_the_rows_of_all_nodes(distributed: PostgresSync
     assert sizes["sync_inbox"].rows == 3 * len(plain(make_run(WORKSPACE)))
     assert sizes["sessions"].bytes > 0 < sizes["sessions"].index_bytes
     assert found.database_bytes > sum(each.bytes + each.index_bytes for each in found.tables)
+
+
+@pytest.fixture
+async def own_database() -> AsyncIterator[str]:
+    """The address of a database of its own on all nodes: a test may say that a node is away."""
+    name = f"acode_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(URL)
+    nodes = await connection.fetch("SELECT nodename, nodeport, groupid FROM pg_dist_node ORDER BY groupid")
+    coordinator, *workers = [(row["nodename"], row["nodeport"]) for row in nodes]
+    try:
+        for host, port in (coordinator, *workers):
+            node = await asyncpg.connect(URL, host=host, port=port)
+            await node.execute(f"CREATE DATABASE {name}")
+            await node.close()
+            node = await asyncpg.connect(URL, host=host, port=port, database=name)
+            await node.execute("CREATE EXTENSION citus")
+            await node.close()
+        first = await asyncpg.connect(URL, database=name)
+        await first.fetchval("SELECT citus_set_coordinator_host($1, $2)", *coordinator)
+        for worker in workers:
+            await first.fetchval("SELECT citus_add_node($1, $2)", *worker)
+        await migrate(first, distribute=True)
+        await first.close()
+        yield f"{URL.rsplit('/', 1)[0]}/{name}"
+    finally:
+        for host, port in (*workers, coordinator):
+            node = await asyncpg.connect(URL, host=host, port=port)
+            await node.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            await node.close()
+        await connection.close()
+
+
+async def test_while_a_node_is_away_its_sessions_wait_and_others_go_on(own_database: str) -> None:
+    address = resolve_postgres(PostgresSettings(), {"ACODE_POSTGRES_URL": own_database})
+    assert isinstance(address, PostgresTarget)
+    target = PostgresSyncTarget(address, ConflictResolver())
+    head = await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
+    connection = await asyncpg.connect(own_database)
+
+    async def port_of(table: str, id_: str) -> int:
+        return int(
+            await connection.fetchval(
+                "SELECT n.nodeport FROM pg_dist_placement AS p JOIN pg_dist_node AS n USING (groupid) "
+                "WHERE p.shardid = get_shard_id_for_distribution_column($1::text::regclass, $2::text)",
+                table,
+                id_,
+            )
+        )
+
+    async def send(run: list[Any]) -> set[str]:
+        reply = await target.apply(WORKSPACE, records(run), incarnation=head.incarnation)
+        return {result.outcome for result in reply.results}
+
+    try:
+        here = await port_of("workspaces", WORKSPACE)
+        runs: dict[bool, list[Any]] = {}
+        while len(runs) < 2:
+            run = plain(make_run(WORKSPACE, calls=2))
+            runs[await port_of("sessions", run[0].id) == here] = run
+        away = await port_of("sessions", runs[False][0].id)
+        await target.close()
+        await connection.execute("UPDATE pg_dist_node SET nodeport = 1 WHERE nodeport = $1", away)
+        assert await send(runs[True]) == {"applied"}
+        for _ in range(2):
+            with pytest.raises(PostgresFault) as raised:
+                await send(runs[False])
+            assert classify(raised.value.fault) is Verdict.OFFLINE, "no record has failed"
+        await connection.execute("UPDATE pg_dist_node SET nodeport = $1 WHERE nodeport = 1", away)
+        assert await send(runs[False]) == {"applied"}
+        assert await send(runs[True]) == {"duplicate"}
+        held = await connection.fetchval("SELECT count(*) FROM sync_inbox")
+        assert held == len(runs[True]) + len(runs[False])
+    finally:
+        await target.close()
+        await connection.close()
