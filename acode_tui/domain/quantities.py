@@ -86,12 +86,14 @@ def short_duration(taken: timedelta | float) -> str:
 
 
 def span(taken: timedelta | float) -> str:
-    """A duration (a float is seconds) in its largest unit, rounded down: ``4 s``, ``38 min``, ``3 h``, ``12 d``. A
-    negative one counts as zero.
+    """A duration (a float is seconds) in its largest unit, rounded down: ``4 s``, ``38 min``, ``3 h``, ``12 d``, and
+    years where the days have five digits, as since 1970. A negative one counts as zero.
 
     humanize's ``naturaldelta`` says "an hour" where two rows of a column should compare, and takes ten columns more.
     """
     seconds = _seconds(taken)
+    if seconds >= 10_000 * 86_400:
+        return f"{int(seconds // (365.2425 * 86_400))} y"
     for length, unit in _UNITS:
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"

@@ -27,10 +27,10 @@ from tests.tui.test_bindings import bound
 SCROLLING = ("j", "k", "G", "g", "ctrl+d", "ctrl+u")
 ELSEWHERE = {
     *("network", "follow_runs", "follow_yes", "follow_no", "follow_later"),
-    *("parent", "child", "editor", "resume", "resume_yes", "resume_no"),
+    *("parent", "child", "editor", "resume", "resume_yes", "resume_no", "image"),
 }
-"""Ids of keys that only the demo has, or that need transcripts on this machine (test_following.py), or runs of an agent
-(run/test_screen.py).
+"""Ids of keys that only the demo has, or that need transcripts on this machine (test_following.py), runs of an agent
+(run/test_screen.py) or an image (run/test_picture.py).
 """
 
 

@@ -1,7 +1,7 @@
 """The part of the main screen that answers the keys of the list: pages, search, jump, filter, order, inner runs."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from textual import on, work
 
@@ -23,16 +23,8 @@ if TYPE_CHECKING:
 SEARCH_PAUSE = 0.12
 """Seconds without a key after which a search runs."""
 
-ORDER_NAMES: dict[SortKey, str] = {
-    "updated": "last activity",
-    "created": "creation",
-    "state": "state, what waits for you first",
-    "took": "how long they took",
-    "failed": "failed calls",
-    "tokens": "tokens",
-    "cost": "cost",
-    "calls": "calls of tools",
-}
+ORDERS: tuple[SortKey, ...] = get_args(SortKey)
+"""In the order in which a key goes through them. The frame names the one that is chosen."""
 
 
 class BrowsingScreen(PageReadingScreen):
@@ -227,7 +219,7 @@ class BrowsingScreen(PageReadingScreen):
         return self.browser.source == "local" and self.has_file
 
     def action_sort(self) -> None:
-        orders = [order for order in ORDER_NAMES if self._has_figures or order not in FIGURES]
+        orders = [order for order in ORDERS if self._has_figures or order not in FIGURES]
         self._sort_by(orders[(orders.index(self.browser.sort) + 1) % len(orders)])
 
     @on(SessionTable.TitleClicked)
@@ -241,7 +233,6 @@ class BrowsingScreen(PageReadingScreen):
             return
         self.browser.sort = order
         self.dashboard.change_layout(sort=order)
-        self.notify(f"ordered by {ORDER_NAMES[self.browser.sort]}", title="order", markup=False)
         self._restart_pages()
 
     def action_group(self) -> None:

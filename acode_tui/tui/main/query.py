@@ -36,13 +36,14 @@ class QueryScreen(BrowsingScreen):
     async def action_search(self) -> None:
         self._field_values.clear()
         await super().action_search()
-        self._propose()
+        self.propose()
 
     @on(SearchChanged)
     def _complete(self) -> None:
-        self._propose()
+        self.propose()
 
-    def _propose(self) -> None:
+    def propose(self) -> None:
+        """Show what the text of the line may become."""
         line = self.sessions.query_line
         if line is None:
             return
@@ -68,7 +69,7 @@ class QueryScreen(BrowsingScreen):
     @on(FieldValuesRead)
     def _field_values_read(self, event: FieldValuesRead) -> None:
         self._field_values[event.field] = event.values
-        self._propose()
+        self.propose()
 
     # Saved queries
 
@@ -84,7 +85,7 @@ class QueryScreen(BrowsingScreen):
             saved = personal.save_query(name, event.query)
             text = f"/ lists “{name}”" if saved else "there are too many; ctrl+r removes one"
             self.notify(text, title="query saved" if saved else "not saved", markup=False)
-            self._propose()
+            self.propose()
 
         self.app.push_screen(SaveQueryDialog(event.query, personal.value.queries), named)
 
@@ -97,7 +98,7 @@ class QueryScreen(BrowsingScreen):
         def answered(yes: bool | None) -> None:
             if yes:
                 personal.remove_query(event.name)
-            self._propose()
+            self.propose()
 
         question = f"{event.name}\n\n{personal.value.queries.get(event.name, '')}"
         self.app.push_screen(ConfirmDialog("Remove this saved query?", question, yes="remove"), answered)

@@ -1,7 +1,7 @@
 """The search line of the main screen, with the list of what its text may become below it."""
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from textual import events
 from textual.app import RenderResult
@@ -87,6 +87,15 @@ class Choices(Widget):
             self.screen.query_one(QueryLine).take(self.shown[offset.y])
 
 
+@runtime_checkable
+class Proposes(Protocol):
+    """The screen of the line, which knows what the text may become."""
+
+    def propose(self) -> None:
+        """Call ``QueryLine.propose`` for the present text."""
+        ...
+
+
 class QueryLine(SearchLine):
     """A SearchLine whose text can be completed and saved."""
 
@@ -133,11 +142,25 @@ class QueryLine(SearchLine):
         self._take_first = False
         self._list.show([])
 
-    def on_key(self, event: events.Key) -> None:
+    @property
+    def _tab_completes(self) -> bool:
+        return "tab" in self.app._keymap.get("complete", "tab").split(",")
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """A tab too: typed while the line was opening, it must come after the letters that were typed before it."""
+        return (key == "tab" and self._tab_completes) or super().check_consume_key(key, character)
+
+    async def on_key(self, event: events.Key) -> None:
         self._take_first = False
+        if event.key == "tab" and self._tab_completes:
+            event.stop()
+            event.prevent_default()
+            await self.run_action("complete" if self.check_action("complete", ()) else "app.focus_next")
 
     def action_complete(self) -> None:
-        """Take the marked proposal. While proposals for the text are being found, the first is taken when it comes."""
+        """Take the marked proposal. While the values of a field are being read, the first is taken when it comes."""
+        if self._proposed_for != self.value and isinstance(self.screen, Proposes):
+            self.screen.propose()
         self._take_first = self._proposed_for != self.value
         if not self._take_first and (choice := self._marked) is not None:
             self.take(choice)

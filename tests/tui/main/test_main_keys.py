@@ -137,7 +137,7 @@ async def test_order_and_headings_change_with_a_key_and_are_saved(fake: FakeWork
         await until(pilot, lambda: " Approval ─" in shown(pilot) and "order: state" in shown(pilot))
         first = [fake_id(number) for number in range(120) if number % 9 == 1]
         assert table.row_keys[: len(first)] == first
-        await pilot.press("O", "O", "O", "O", "d", "v", "M")
+        await pilot.press(*"OOOOOO", "d", "v", "M")
         await until(pilot, lambda: main_screen(pilot).query_one("#panes").size.height > 1)
         assert " Today ─" not in shown(pilot)
         assert kept[-1] == Layout(sort="updated", grouped=False, panes_open=True, mouse=False)

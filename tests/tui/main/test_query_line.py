@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from acode_tui.storage.ports import SessionFilter, SessionPage
@@ -58,6 +59,12 @@ async def test_tab_before_the_values_are_read_takes_the_first_of_them_when_they_
         assert line(pilot).value == "project:s"
         read.set()
         await until(pilot, lambda: line(pilot).value == "project:shop ")
+        # In one burst, with the key that opens the line.
+        await pilot.press("escape", "escape")
+        for key in ("slash", "f", "a", "tab", "x"):
+            pilot.app.post_message(Key(key, {"slash": "/", "tab": "\t"}.get(key, key)))
+        await until(pilot, lambda: line(pilot).value == "failed:x")
+        await pilot.press("escape")
         # What is typed after the tab is kept.
         read.clear()
         await pilot.press("escape", "slash", *"project:s", "tab", "i")
