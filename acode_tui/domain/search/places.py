@@ -45,7 +45,7 @@ _ARTIFACT_KINDS: dict[str, Kind] = {
 }
 _MAX_PATH = 1_024
 _PATH_PIECE = re.compile(r"[^\s\"'`<>|;,()=\[\]{}]+")
-_EXTENSION = re.compile(r"[^./\\]\.[A-Za-z0-9_]{1,10}$")
+_MAX_EXTENSION = 10
 _BINARY = re.compile(r"(image|audio|video|font)/|application/(octet-stream|zip|gzip|x-tar|pdf)")
 _JSON_ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 
@@ -245,7 +245,17 @@ def paths_in(texts: Iterable[str]) -> list[str]:
 
 
 def _is_path(text: str) -> bool:
-    return "/" in text or "\\" in text or _EXTENSION.search(text) is not None
+    return "/" in text or "\\" in text or _has_extension(text)
+
+
+def _has_extension(text: str) -> bool:
+    """Whether a text without slashes ends in a dot and up to ten letters, digits or underscores, behind a name."""
+    # Most texts have no dot there: finding that out takes a tenth of the time of a pattern.
+    dot = text.rfind(".", -_MAX_EXTENSION - 1)
+    if dot < 1 or text[dot - 1] == ".":
+        return False
+    extension = text[dot + 1 :]
+    return extension.isascii() and extension.replace("_", "a").isalnum()
 
 
 def _call_place(call: ToolCall, known: _Call, kind: Kind, at: datetime, text: str) -> Place:

@@ -136,22 +136,37 @@ def index_body(texts: Iterable[str]) -> str:
     FTS5 folds ASCII itself, so words of ASCII are given as they stand.
     """
     runs, found = _runs(texts)
-    mixed = [run for run in runs if not (run.islower() or run.isdigit())]
     found.update(dict.fromkeys(runs if _are_short(runs) else [run[:MAX_TOKEN] for run in runs]))
-    for run in mixed:
-        found.update(_part_tokens(run))
+    _add_parts(runs, found)
     return " ".join(found)
 
 
 def index_tokens_of_all(texts: Iterable[str]) -> dict[str, None]:
     """The ``index_tokens`` of several texts, in any order. For many short ones it takes a fraction of the time."""
     runs, found = _runs(texts)
-    mixed = [run for run in runs if not (run.islower() or run.isdigit())]
     low = [run.lower() for run in runs]
     found.update(dict.fromkeys(low if _are_short(low) else [run[:MAX_TOKEN] for run in low]))
-    for run in mixed:
-        found.update(_part_tokens(run))
+    _add_parts(runs, found)
     return found
+
+
+_whole: set[str] = set()
+"""Runs of ASCII that are known to have no parts, none longer than ``MAX_PARTED``."""
+
+_MAX_WHOLE = 65_536
+
+
+def _add_parts(runs: dict[str, None], found: dict[str, None]) -> None:
+    """Add the parts of runs of ASCII."""
+    # Most words of a text are known from the texts before it: a difference of sets looks at none of them in Python.
+    for run in set(runs) - _whole:
+        if len(run) > MAX_PARTED:
+            continue
+        if run.islower() or run.isdigit() or not (parts := _part_tokens(run)):
+            if len(_whole) < _MAX_WHOLE:
+                _whole.add(run)
+        else:
+            found.update(dict.fromkeys(parts))
 
 
 def _runs(texts: Iterable[str]) -> tuple[dict[str, None], dict[str, None]]:
