@@ -13,7 +13,12 @@ from acode_tui.storage.sqlite.foreign_file import ForeignDatabase, open_foreign
 
 __all__ = ["ForeignDatabase", "TooLargeError", "export", "folders", "has_session", "keys", "opened", "stat_size"]
 
-_TABLES = ("session", "message", "part")
+_TABLES = {
+    "session": "id, directory, time_created, time_updated",
+    "message": "id, session_id, time_created, time_updated, data",
+    "part": "id, session_id, message_id, time_updated, data",
+}
+"""The tables, and the columns that each must have."""
 _NO_TABLE = "it has no table {}; a newer release may keep its sessions in another form"
 
 
@@ -23,13 +28,16 @@ class TooLargeError(Exception):
 
 @contextmanager
 def opened(path: Path) -> Iterator[ForeignDatabase]:
-    """The database. Raises IngestError where it is locked, damaged or of another program."""
+    """The database. Raises IngestError where it is locked, damaged, of another program, or of another form."""
     with open_foreign(path) as database:
         tables = database.tables()
         for table in _TABLES:
             if table not in tables:
                 hint = "update acode-tui, or export the session"
                 raise IngestError(f"{path}: {_NO_TABLE.format(table)}", hint=hint)
+        for table, columns in _TABLES.items():
+            for _ in database.rows(f"SELECT {columns} FROM {table} LIMIT 0"):  # noqa: S608
+                pass
         yield database
 
 

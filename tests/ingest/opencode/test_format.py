@@ -246,11 +246,12 @@ def test_a_database_that_is_none_or_has_no_sessions_is_a_clear_error(tmp_path: P
             read_parts(path)
 
 
-def test_a_database_of_a_newer_release_is_a_clear_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("table", "column"), [("message", "time_updated"), ("part", "data")])
+def test_a_database_of_a_newer_release_is_a_clear_error(tmp_path: Path, table: str, column: str) -> None:
     path = story().into_database(tmp_path / "opencode.db")
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("ALTER TABLE message RENAME COLUMN time_updated TO changed_at")
-    with pytest.raises(IngestError, match=r"cannot be read .*time_updated"):
+        connection.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO renamed")
+    with pytest.raises(IngestError, match=rf"cannot be read .*{column}.* a newer release"):
         read_parts(path)
 
 
