@@ -89,13 +89,13 @@ async def test_a_grown_file_gives_the_rows_of_a_fresh_import(
 
 
 @pytest.mark.parametrize("transcript", STORIES[:3])
-async def test_an_older_copy_of_a_transcript_takes_nothing_back(
+async def test_a_copy_of_a_transcript_that_is_older_or_has_another_name_changes_nothing(
     workspace: Workspace, tmp_path: Path, transcript: Transcript
 ) -> None:
     source = "codex" if isinstance(transcript, Codex) else "claude-code"
     await run_import(workspace, age(transcript.write(tmp_path / "t" / f"{SESSION}.jsonl")))
     before = await stored(workspace, source=source)
-    copies = []
+    copies = [transcript.write(tmp_path / "backup.jsonl")]
     for cut in range(2, len(transcript.lines)):
         copies.append(tmp_path / str(cut) / f"{SESSION}.jsonl")
         copies[-1].parent.mkdir()

@@ -60,6 +60,7 @@ _STORED = {
 }
 
 
+_SESSION = EntityType.SESSION
 _SESSION_METADATA = TABLES[EntityType.SESSION].column_names.index("metadata")
 _TASK_SESSION = TABLES[EntityType.SESSION_TASK].column_names.index("session_id")
 _TASKS_OF = (
@@ -306,13 +307,16 @@ class _Save:
 
 
 def _same(kind: EntityType, row: rows.Row, stored: rows.Row) -> bool:
-    """Whether two rows are equal in everything but stamp and version."""
+    """Whether two rows are equal in everything but stamp and version.
+
+    Which file a session was read from is no difference: its agent moves the file, and a copy has another name.
+    """
     skip = (UPDATED[kind], VERSION[kind])
     for index, (ours, theirs) in enumerate(zip(row, stored, strict=True)):
         if ours == theirs or index in skip:
             continue
         # Another program may have written the same JSON with other spacing or another order of keys.
-        if index not in _JSON_COLUMNS[kind] or not _same_json(ours, theirs):
+        if index not in _JSON_COLUMNS[kind] or not _same_json(ours, theirs, read=kind is _SESSION):
             return False
     return True
 
@@ -327,8 +331,15 @@ def _text_change(kind: EntityType, row: rows.Row, stored: rows.Row) -> TextChang
     return "none" if all(row[index] == stored[index] for index in looked_at) else "added"
 
 
-def _same_json(ours: str | None, theirs: str | None) -> bool:
-    return ours is not None and theirs is not None and msgspec.json.decode(ours) == msgspec.json.decode(theirs)
+def _same_json(ours: str | None, theirs: str | None, *, read: bool) -> bool:
+    """Whether two texts hold the same JSON. ``read``: it may be the metadata of a run that was read from a file."""
+    if ours is None or theirs is None:
+        return False
+    pair = [msgspec.json.decode(ours), msgspec.json.decode(theirs)]
+    for value in pair:
+        if read and isinstance(value, dict) and value.get("nativeId"):
+            value.pop("file", None)
+    return bool(pair[0] == pair[1])
 
 
 def _with(row: Sequence[Any], changes: dict[int, Any]) -> rows.Row:
