@@ -236,7 +236,7 @@ def _named(known: Sequence[TeamWorkspace], named: str) -> TeamWorkspace:
             hint="name one of them with --workspace-id",
         )
     if len(found) > 1:
-        raise AmbiguousIdError(f"{len(found)} workspaces begin with {named[:64]!r}")
+        raise AmbiguousIdError(f"more than one workspace begins with {named[:64]!r}")
     return found[0]
 
 
@@ -252,7 +252,8 @@ def _listed(known: Sequence[TeamWorkspace], remembered: Sequence[str]) -> str:
         parts.append(
             f"{each.id} ({each.user} on {each.host}, {counted(each.sessions, 'session')}, seen {seen} UTC{was_here})"
         )
-    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    # Without a number: the server's list of them ends somewhere.
+    more = " and others" if len(known) > _MOST_NAMED else ""
     return ", ".join(parts) + more
 
 

@@ -99,6 +99,8 @@ def translate_to_fault(error: BaseException, target: PostgresTarget | None = Non
     if isinstance(error, asyncpg.PostgresConnectionError) and getattr(error, "severity", None):
         # Class 08, which poolers use for all that they refuse.
         words = str(error.args[0]) if error.args else f"SQLSTATE {error.sqlstate}"
+        if words.startswith("connection to the remote node"):
+            return _missing_node(words, target)
         return _server_fault(error, "53300", target) if is_full(error) else ended_by_server(words, target)
     kind = _kind_of(error)
     if kind is None:
@@ -123,6 +125,13 @@ def ended_by_server(words: str, target: PostgresTarget | None) -> Fault:
     """The fault of a connection that the server, or a pooler before it, ended with words of its own."""
     where = target.display if target is not None else "PostgreSQL"
     sentence = f"{where} ended the connection: {words}"
+    return Fault(kind=FaultKind.CONNECTION_LOST, sentence=_safe(sentence, target), hint=_WAIT)
+
+
+def _missing_node(words: str, target: PostgresTarget | None) -> Fault:
+    """The fault of a Citus coordinator that cannot reach a node; the connection to it stays."""
+    where = target.display if target is not None else "PostgreSQL"
+    sentence = f"{where} cannot reach one of its nodes: {words}"
     return Fault(kind=FaultKind.CONNECTION_LOST, sentence=_safe(sentence, target), hint=_WAIT)
 
 

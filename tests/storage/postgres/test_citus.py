@@ -411,6 +411,7 @@ async def test_while_a_node_is_away_its_sessions_wait_and_others_go_on(own_datab
             with pytest.raises(PostgresFault) as raised:
                 await send(runs[False])
             assert classify(raised.value.fault) is Verdict.OFFLINE, "no record has failed"
+            assert "cannot reach one of its nodes" in raised.value.fault.sentence
         await connection.execute("UPDATE pg_dist_node SET nodeport = $1 WHERE nodeport = 1", away)
         assert await send(runs[False]) == {"applied"}
         assert await send(runs[True]) == {"duplicate"}
