@@ -107,6 +107,8 @@ class TextFilter:
         """
         if not self._encoded:
             return list(range(len(texts)))
+        if len(texts) == 1:
+            return [0] if self.passes_bytes(texts[0].lower()) else []
         joined = b"\n".join(texts).lower()
         for token in self._encoded:
             if token not in joined:

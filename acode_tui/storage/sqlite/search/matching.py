@@ -61,11 +61,15 @@ class PlaceCondition:
         """Those of the sessions that meet it."""
         if self.words is None:
             return self._with_tool(sessions)
-        documents = self.words.among(self._with_failures(sessions) if self.conditions.failed else sessions)
-        if self.tool is not None:
-            return self._with_tool(list(documents))
+        if self.conditions.failed:
+            sessions = self._with_failures(sessions)
+        if self.tool is not None or self.undecided:
+            # Their documents are not needed here, and none is asked for where the sessions are known to have the words.
+            asked = sessions if self.words.are_known_in(sessions) else list(self.words.among(sessions))
+            return set(asked) if self.tool is None else self._with_tool(asked)
+        documents = self.words.among(sessions)
         if self.undecided is not None:
-            return {session for session, own in documents.items() if self.undecided or self._is_decided(own)}
+            return {session for session, own in documents.items() if self._is_decided(own)}
         return {session for session, own in documents.items() if self._is_decided(own) or self._is_found(session, own)}
 
     def is_met(self, session: int) -> bool:
@@ -130,9 +134,16 @@ class Matching:
         """The sessions that may match, every one that does among them; None where they are more than ``cap``."""
         return self._proposals.up_to(cap)
 
+    def expected(self) -> float:
+        """About how many sessions the index proposes, where more were proposed than a cap."""
+        return self._proposals.expected()
+
     def matching(self, sessions: Iterable[int]) -> set[int]:
         """Those of the sessions that match."""
         left = self._proposals.among(list(sessions))
+        for each in self.wanted:
+            if each.words is not None:
+                each.words.are_in(left)
         if left and self._facts.has_any:
             left = self._facts.met_by(sorted(left))
         stale = self._with_stale(left)

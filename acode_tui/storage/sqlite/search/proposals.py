@@ -14,8 +14,11 @@ from acode_tui.storage.sqlite.search.words import WITHIN, Words, near, quoted
 
 _UP_TO = f"""
 SELECT json_group_array(rowid - {FIRST})
-FROM (SELECT rowid FROM search_index WHERE search_index MATCH ? AND rowid >= {FIRST} LIMIT ?)
+FROM (SELECT rowid FROM search_index WHERE search_index MATCH ? AND rowid > ? ORDER BY rowid LIMIT ?)
 """  # noqa: S608
+
+_EVERY = 1 << 62
+"""More sessions than there are."""
 
 _decode = msgspec.json.Decoder(list[int]).decode
 
@@ -43,28 +46,37 @@ class Proposals:
         if excluded:
             out = " OR ".join(f"({each.expression})" for each in excluded)
             self._expression = f"({self._expression}) NOT (({out}) NOT {quoted(STALE)})"
+        self._found: list[int] = []
+        """Those that were collected, in the order of their numbers: all, or the first ones."""
         self._known: set[int] | None = set() if self._is_empty else None
-        self._beyond = -1
 
     def up_to(self, cap: int) -> set[int] | None:
         """All proposed sessions; None where there are more than ``cap``, and where nothing is asked of the index."""
         if self._is_every:
             return None
-        if self._known is None and cap > self._beyond:
-            (found,) = self._connection.execute(_UP_TO, (self._expression, cap + 1)).fetchone()
-            sessions = _decode(found)
-            if len(sessions) <= cap:
-                self._known = set(sessions)
-            else:
-                self._beyond = cap
+        if self._known is None and len(self._found) <= cap:
+            most = _EVERY if self._is_slow_to_begin else cap + 1
+            last = number_of(self._found[-1]) if self._found else FIRST - 1
+            given = (self._expression, last, most - len(self._found))
+            (found,) = self._connection.execute(_UP_TO, given).fetchone()
+            self._found += _decode(found)
+            if len(self._found) < most:
+                self._known = set(self._found)
         return self._known if self._known is not None and len(self._known) <= cap else None
+
+    def expected(self) -> float:
+        """How many sessions are proposed, as far as those that were collected tell: they are the first ones."""
+        if self._known is not None or not self._found:
+            return len(self._found)
+        (last,) = self._connection.execute("SELECT coalesce(max(rowid), 0) FROM sessions").fetchone()
+        return len(self._found) * float(last) / max(self._found[-1], 1)
 
     def among(self, sessions: Sequence[int]) -> set[int]:
         """Those of the sessions that are proposed."""
         if self._is_every:
             return set(sessions)
         if self._known is None and self._is_slow_to_begin:
-            self.up_to(1 << 62)
+            self.up_to(_EVERY)
         if self._known is not None:
             return self._known.intersection(sessions)
         return {entry - FIRST for entry in self._entries(sorted(sessions))}.intersection(sessions)

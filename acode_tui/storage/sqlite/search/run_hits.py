@@ -62,6 +62,11 @@ class RunHits:
         self._counts: dict[int, int] = {}
         self._orders: dict[tuple[str, str], tuple[int, int]] = {}
 
+    def look_up(self, sessions: Sequence[int]) -> None:
+        """Ask for the documents of runs whose hits are asked for next: of many at once that costs less."""
+        for each in (*(self._texts or self._others), *self._excluded):
+            each.look_up(sessions)
+
     def documents(self, session: int) -> int:
         """How many documents of a run have to be read to count its hits, at most."""
         return 0 if session in self._counts else len(self._union(session, self._wanted))

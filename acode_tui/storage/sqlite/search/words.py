@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from acode_tui.domain.search.query import Term, index_entries
 from acode_tui.storage.sqlite.search.session_words import FIRST
 
@@ -24,6 +26,14 @@ number takes FTS5 as long as giving so many. Where one in a hundred has them, a 
 RAREST = 100
 """One document in so many has the rarest tokens that count as such."""
 
+SPENT = 48
+"""Lists that are read from somewhere on before all documents are collected. To begin somewhere in a list takes FTS5 30
+to 150 µs, as long as to give some hundred of its numbers.
+"""
+
+MOST_COLLECTED = 20_000
+"""Most documents that are collected, in 3 to 7 ms."""
+
 _TERMS = "SELECT term, doc FROM search_terms WHERE term >= ? AND term < ?"
 _EVERY = f"""
 SELECT d.session, d.id, d.stale FROM search_index AS f CROSS JOIN search_documents AS d ON d.id = f.rowid
@@ -32,7 +42,12 @@ WHERE f.search_index MATCH ? AND f.rowid < {FIRST}
 _OF_SESSIONS = """
 SELECT d.session, d.id, d.stale FROM json_each(?) AS g CROSS JOIN search_documents AS d ON d.session = g.value
 """
+_COLLECTED = f"""
+SELECT json_group_array(rowid)
+FROM (SELECT rowid FROM search_index WHERE search_index MATCH ? AND rowid < {FIRST} LIMIT {MOST_COLLECTED + 1})
+"""  # noqa: S608
 WITHIN = "SELECT rowid FROM search_index WHERE search_index MATCH ? AND rowid BETWEEN ? AND ?"
+_decode = msgspec.json.Decoder(list[int]).decode
 _BEHIND = "\U0010ffff"
 
 
@@ -59,7 +74,11 @@ class Words:
         self._every: Documents | None = None
         self._found: Documents = {}
         self._asked: set[int] = set()
-        self._passed = self._given = 0
+        self._having: set[int] = set()
+        self._passed = self._given = self._spent = 0
+        self._collected: frozenset[int] | None = None
+        self._is_common = False
+        """Whether it is in too many documents to collect them."""
         self.is_slow_to_begin = False
         """Whether FTS5 collects everything before it gives the first: then it is asked once, for all."""
         parts = [
@@ -68,6 +87,16 @@ class Words:
         ]
         self.expression = " AND ".join(filter(None, parts))
         """What FTS5 is asked for. Empty where every document may hold the term."""
+
+    def are_in(self, sessions: Iterable[int]) -> None:
+        """Note that all of the tokens are somewhere in each of these sessions, which saves asking where there is one
+        document.
+        """
+        self._having.update(sessions)
+
+    def are_known_in(self, sessions: Iterable[int]) -> bool:
+        """Whether that was noted of each of these sessions."""
+        return self._having.issuperset(sessions)
 
     def among(self, sessions: Sequence[int]) -> Documents:
         """The documents of these sessions. To ask for many at once takes a part of the time."""
@@ -87,16 +116,30 @@ class Words:
         Documents with near numbers are asked for together: FTS5 takes as long to find the first of a range in a common
         word's list as to read some thousand numbers of it.
         """
-        numbers = sorted(document.id for own in documents.values() for document in own)
-        held: set[int] = set()
+        sure = {session for session, own in documents.items() if len(own) == 1 and session in self._having}
+        numbers = sorted(document.id for session, own in documents.items() if session not in sure for document in own)
+        held = {documents[session][0].id for session in sure}
         rarity = min(self._passed // max(self._given, 1), RAREST)
         for first, last in near(numbers, max(MAX_GAP, MAX_GAP * rarity // 4)):
+            if self._spent >= SPENT and not self._is_common and self._collected is None:
+                self._collect()
+            if self._collected is not None:
+                held.update(self._collected.intersection(numbers))
+                break
             found = [row[0] for row in self._connection.execute(WITHIN, (self.expression, first, last))]
             held.update(found)
             self._passed += last - first + 1
             self._given += len(found)
+            self._spent += len(self.tokens)
         left = {session: [each for each in own if each.id in held] for session, own in documents.items()}
         return {session: own for session, own in left.items() if own}
+
+    def _collect(self) -> None:
+        (found,) = self._connection.execute(_COLLECTED, (self.expression,)).fetchone()
+        numbers = _decode(found)
+        self._is_common = len(numbers) > MOST_COLLECTED
+        if not self._is_common:
+            self._collected = frozenset(numbers)
 
     def _prefix(self, start: str) -> str:
         """The expression for a prefix; empty where it is too common to be looked up."""

@@ -13,6 +13,7 @@ import msgspec
 
 from acode_tui.domain.search.facts import agrees
 from acode_tui.domain.search.query import Query
+from acode_tui.domain.states import SessionState
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.search.matching import Matching
 from acode_tui.storage.sqlite.sessions.figure_order import is_figure, of_sessions
@@ -29,8 +30,13 @@ FEW = 30_000
 takes 1 ms where several words are asked for: FTS5 reads their lists from the beginning.
 """
 
+BEGUN, NEAR = 150, 2_000
+"""Where more are expected, sessions that are walked, and the index asked of them, before any are collected; and those
+that are walked rather than collecting any, as the page is expected to end.
+"""
+
 WALKED = 900
-"""Sessions that are walked, and the index asked of them, before more of those that it proposes are collected."""
+"""The same before more are collected."""
 
 COLLECTED = 100_000
 """Most proposed sessions that are collected, in 10 ms. Where there are more, some are near most positions."""
@@ -46,6 +52,13 @@ AND (s.state = 'Failed'
         WHERE f.session = s.rowid AND f.failed_calls > 0))
 """
 """What ``is:failed`` asks of a session. Few meet it, so this is asked before they are sorted."""
+
+_FAILING = """
+SELECT session FROM session_facts INDEXED BY session_facts_with_failures WHERE failed_calls > 0 LIMIT ?
+"""
+
+FAILING = 1_000
+"""Most sessions with failed calls that are looked up, so that of the others only those that failed are walked."""
 
 _CHUNK, _MOST, _LARGEST = 64, 4_096, 1_024
 _MAX_USERS = 200
@@ -109,11 +122,13 @@ class Matches:
 
     def _walked(self, given: SessionFilter, span: Range, limit: int) -> list[Row]:
         found: list[Row] = []
-        proposed = self._matching.proposed(FEW)
-        passed = 0
-        for chunk in walk(self._connection, given, span, _CHUNK, _MOST):
-            if proposed is None and passed >= WALKED:
-                proposed = self._matching.proposed(COLLECTED)
+        proposed: set[int] | None = None
+        passed, left = 0, 0.0
+        if self._matching.expected() <= FEW:
+            proposed = self._matching.proposed(FEW)
+        for chunk in self._walk(given, span):
+            if proposed is None and passed >= BEGUN and left > NEAR:
+                proposed = self._matching.proposed(COLLECTED if passed >= WALKED else FEW)
             passed += len(chunk)
             near = chunk if proposed is None else [row for row in chunk if row[2] in proposed]
             for part in _parts(near):
@@ -125,6 +140,31 @@ class Matches:
                 self._sorted = _rows_of(self._connection, given, proposed, self._restriction)
                 return self._first_of(self._sorted, span, limit)
         return found
+
+    def _walk(self, given: SessionFilter, span: Range) -> Iterator[list[Row]]:
+        """The span's rows in chunks, without some of which the query's ``is:`` tells that they do not match."""
+        if self._restriction and not is_figure(given) and given.parent is None:
+            failing = [row[0] for row in self._connection.execute(_FAILING, (FAILING + 1,))]
+            if len(failing) <= FAILING:
+                yield from self._walk_failed(given, span, failing)
+                return
+        yield from walk(self._connection, given, span, _CHUNK, _MOST)
+
+    def _walk_failed(self, given: SessionFilter, span: Range, failing: Sequence[int]) -> Iterator[list[Row]]:
+        """The sessions that failed, and with them these ones, in the span's order."""
+        rows = _rows_of(self._connection, given, failing, " AND s.state != 'Failed'")
+        others = [row for row in rows if span.lower < row[:2] < span.upper]
+        if not span.newest_first:
+            others.reverse()
+        if not given.states or SessionState.FAILED in given.states:
+            failed = msgspec.structs.replace(given, states=(SessionState.FAILED,))
+            for chunk in walk(self._connection, failed, span, _CHUNK, _MOST):
+                last = chunk[-1][:2]
+                near = [row for row in others if (row[:2] > last) is span.newest_first]
+                others = others[len(near) :]
+                yield sorted([*chunk, *near], reverse=span.newest_first) if near else chunk
+        if others:
+            yield others
 
     def _first_of(self, rows: Sequence[Row], span: Range, limit: int) -> list[Row]:
         """The first matching ones of rows that are sorted newest first."""

@@ -76,8 +76,7 @@ def hits_in(
     matches = Matches(connection, SessionFilter(), query)
     finder = RunHits(connection, query, matches.wanted, matches.excluded)
     given = connection.execute(_ROWIDS, (msgspec.json.encode(list(session_ids)).decode(),)).fetchall()
-    for each in (*matches.wanted, *matches.excluded):
-        each.look_up([rowid for rowid, _ in given])
+    finder.look_up([rowid for rowid, _ in given])
     answered: dict[str, tuple[SearchHit, ...]] = {}
     for rowid, session_id in given:
         if found := finder.of(rowid, start=FIRST, skip=0, most=most):
@@ -99,6 +98,8 @@ class _Search:
         self._request = request
         self._matches = Matches(connection, SessionFilter(), request.query)
         self._hits = RunHits(connection, request.query, self._matches.wanted, self._matches.excluded)
+        self._shown = 0
+        """Runs that have hits, of those that were looked at for the page."""
 
     def page(self) -> SearchPage:
         page = search_page(self._runs(), self._request)
@@ -115,6 +116,7 @@ class _Search:
                 start, skip = after.at, after.shown
             found = self._hits.of(row[2], start=start, skip=skip, most=skip + limit + 1)
             if found:
+                self._shown += 1
                 yield cast(Session, rows.fetch(self._connection, EntityType.SESSION, row[1])), found
 
     def _rows(self) -> Iterator[Row]:
@@ -125,8 +127,7 @@ class _Search:
             span = span._replace(upper=(after.stamp, f"{after.id}~"))
         count = _FIRST
         while found := self._matches.rows(span, count)[0]:
-            for each in (*self._matches.wanted, *self._matches.excluded):
-                each.look_up([row[2] for row in found])
+            self._hits.look_up([row[2] for row in found])
             yield from found
             if len(found) < count:
                 return
@@ -135,6 +136,8 @@ class _Search:
 
     def _total(self) -> int | None:
         """How many hits there are in all; None where looking through their runs takes long."""
+        if self._shown > COUNTED_SESSIONS:
+            return None
         found, _ = self._matches.rows(span_of(SessionFilter()), COUNTED_SESSIONS + 1)
         if len(found) > COUNTED_SESSIONS:
             return None

@@ -40,10 +40,10 @@ NOW = T0.replace(month=3)
 
 WAYS: dict[str, dict[str, int]] = {
     "rare": {},
-    "common": {"RARE": -1, "FEW": -1, "COLLECTED": -1, "_CHUNK": 1},
+    "common": {"RARE": -1, "FEW": -1, "COLLECTED": -1, "FAILING": -1, "_CHUNK": 1},
     "collected": {"RARE": -1, "WALKED": 0, "PASSED": 100, "_CHUNK": 1},
-    "far away": {"RARE": -1, "FEW": -1, "WALKED": 1, "PASSED": 0, "_CHUNK": 1},
-    "documents of one row": {"MAX_CHARS": 1},
+    "far away": {"RARE": -1, "FEW": -1, "BEGUN": 0, "NEAR": -1, "WALKED": 1, "PASSED": 0, "_CHUNK": 1},
+    "documents of one row": {"MAX_CHARS": 1, "SPENT": 0},
     "prefixes in texts": {"MAX_WORDS": 0, "MAX_DOCUMENTS": 0, "RARE": -1},
 }
 """How a search may come to its answer."""

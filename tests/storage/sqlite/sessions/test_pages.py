@@ -244,9 +244,12 @@ def test_any_page_of_any_filter_is_a_slice_of_the_sorted_sessions(
 WAYS: dict[str, dict[str, int]] = {
     "looked up and sorted": {},
     "looked up, tested as far as the page needs": {"TESTED": 0, "_CHUNK": 1},
-    "walked and tested": {"RARE": -1, "FEW": -1, "COLLECTED": -1, "_CHUNK": 1},
+    "walked and tested": {"RARE": -1, "FEW": -1, "COLLECTED": -1, "FAILING": -1, "_CHUNK": 1},
     "walked, those collected tested": {"RARE": -1, "WALKED": 0, "PASSED": 100, "_CHUNK": 1},
-    "walked, then looked up": {"RARE": -1, "FEW": -1, "WALKED": 1, "PASSED": 0, "_CHUNK": 1},
+    "walked, then looked up": {
+        **{"RARE": -1, "FEW": -1, "BEGUN": 0, "NEAR": -1},
+        **{"WALKED": 1, "PASSED": 0, "_CHUNK": 1},
+    },
     "prefixes in the texts": {"RARE": -1, "MAX_WORDS": 0, "MAX_DOCUMENTS": 0},
     "prefixes at once": {"MAX_WORDS": 0},
     "documents of one row": {"MAX_CHARS": 1, "RARE": -1},

@@ -132,7 +132,12 @@ def test_pages_without_a_filter_are_never_sorted(connection: Recorder) -> None:
 @pytest.mark.ac("AC-056")
 @pytest.mark.parametrize(
     "limits",
-    [{}, {"RARE": -1}, {"RARE": -1, "FEW": -1, "WALKED": 0, "PASSED": 0}, {"RARE": -1, "FEW": -1, "COLLECTED": -1}],
+    [
+        {},
+        {"RARE": -1},
+        {"RARE": -1, "FEW": -1, "BEGUN": 0, "NEAR": -1, "WALKED": 0, "PASSED": 0},
+        {"RARE": -1, "FEW": -1, "COLLECTED": -1, "FAILING": -1},
+    ],
 )
 def test_a_search_reads_the_index_and_the_rows_that_it_points_to(
     connection: Recorder, limits: dict[str, int], monkeypatch: pytest.MonkeyPatch
