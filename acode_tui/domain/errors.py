@@ -86,6 +86,15 @@ class IntegrityError(AcodeError):
     default_hint = "do not change the file; `acode-tui db check` shows details"
 
 
+class SearchUnavailableError(AcodeError):
+    """This machine's SQLite lacks what search needs; everything else works, and nothing is lost."""
+
+    code = "ACODE-SEARCH-001"
+    default_hint = (
+        "everything else works; to search, use a Python whose SQLite has FTS5, such as `uv python install` gets"
+    )
+
+
 class RecoveryError(AcodeError):
     """A workspace cannot be recovered as requested; nothing was changed."""
 

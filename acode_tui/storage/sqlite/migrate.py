@@ -17,6 +17,7 @@ from acode_tui.files import locked
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import Migration, due, newest
 from acode_tui.storage.ports import AppliedMigration, TierMigrations
+from acode_tui.storage.sqlite import fts5
 from acode_tui.storage.sqlite.errors import WAYS_OUT, translate
 from acode_tui.storage.sqlite.own_schema import HISTORY, require_own, statements
 
@@ -128,8 +129,11 @@ def _apply(connection: sqlite3.Connection, migration: Migration, wall: WallClock
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(HISTORY)
+        skipped = False
         for statement in statements(migration.sql):
-            connection.execute(statement)
+            skipped |= not fts5.execute(connection, statement)
+        if skipped:
+            connection.execute(fts5.NOTE_WITHOUT_WORDS)
         duration_ms = round((perf_counter() - started) * 1000)
         row = (migration.version, migration.description, migration.checksum, format_time(wall()), duration_ms)
         connection.execute(_RECORD, row)

@@ -12,6 +12,7 @@ from contextlib import closing
 from acode_tui.domain.errors import IntegrityError, MigrationError
 from acode_tui.domain.schema import version_key
 from acode_tui.storage.migrations.runner import Migration
+from acode_tui.storage.sqlite import fts5
 from acode_tui.storage.sqlite.errors import WAYS_OUT
 
 HISTORY = """
@@ -58,15 +59,17 @@ def schema_of(migrations: Sequence[Migration], upto: str | None) -> Objects:
 def _schema_of(migrations: tuple[Migration, ...], upto: str | None) -> Mapping[tuple[str, str], str]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.execute(HISTORY)
+        virtual: Objects = {}
         for migration in migrations:
             if upto is not None and version_key(migration.version) <= version_key(upto):
                 try:
                     for statement in statements(migration.sql):
-                        connection.execute(statement)
+                        if not fts5.execute(connection, statement):
+                            virtual.update(fts5.objects_of(statement))
                 except sqlite3.Error:
                     # It makes nothing that a file may have. Applying it to the file fails as well, and says so.
                     break
-        return read_schema(connection)
+        return {**read_schema(connection), **virtual}
 
 
 def read_schema(connection: sqlite3.Connection) -> Objects:

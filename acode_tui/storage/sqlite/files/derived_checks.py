@@ -8,12 +8,14 @@ from acode_tui.storage.migrations.runner import newest, packaged
 from acode_tui.storage.ports import AppliedMigration, Check
 from acode_tui.storage.sqlite.figures.check import differences as figures_differences
 from acode_tui.storage.sqlite.files.expected_schema import differences, is_of_this_build, listed
+from acode_tui.storage.sqlite.fts5 import has_fts5, unavailable
 from acode_tui.storage.sqlite.migrate import read_applied
 from acode_tui.storage.sqlite.own_schema import read_schema, schema_of
 from acode_tui.storage.sqlite.search.check import differences as search_differences
 from acode_tui.storage.sqlite.search.check import pending_sessions
 from acode_tui.storage.sqlite.search.faults import REBUILD, index_faults
-from acode_tui.storage.sqlite.search.tables import is_derived
+from acode_tui.storage.sqlite.search.marks import is_without_words
+from acode_tui.storage.sqlite.search.tables import NEED_FTS5, is_derived
 
 
 def check_search_index(connection: sqlite3.Connection, *, deep: bool) -> Check:
@@ -25,6 +27,10 @@ def check_search_index(connection: sqlite3.Connection, *, deep: bool) -> Check:
     expected = _derived_schema(applied)
     if not expected:
         return Check(name="search", ok=True, description="no search index yet")
+    if not has_fts5():
+        return Check(name="search", ok=True, description=f"not compared: {unavailable().message}")
+    if is_without_words(connection):
+        return Check(name="search", ok=True, description="made with the next search: the file was written without FTS5")
     if changed := differences(read_schema(connection), expected):
         return Check(name="search", ok=False, description=f"{listed(changed)}; {REBUILD}")
     right = "the index has every word of the rows" if deep else "the index fits its rows, as far as they were compared"
@@ -37,7 +43,9 @@ def check_figures(connection: sqlite3.Connection, *, deep: bool) -> Check:
     expected = _derived_schema(applied)
     if ("table", "figures_usage") not in expected:
         return Check(name="figures", ok=True, description="no figures yet")
-    if not is_of_this_build(applied, packaged("sqlite")) or differences(read_schema(connection), expected):
+    made = read_schema(connection)
+    lost = [each for each in differences(made, expected) if has_fts5() or each.name not in NEED_FTS5]
+    if not is_of_this_build(applied, packaged("sqlite")) or lost:
         return Check(name="figures", ok=True, description="not compared: see the check of the search index")
 
     def compare() -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from acode_tui.domain.search.tokens import index_body, index_tokens
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.fts5 import has_fts5
 from acode_tui.storage.sqlite.search.indexed_rows import IndexedRow
 from acode_tui.storage.sqlite.search.searched_rows import Covered
 from acode_tui.storage.sqlite.search.session_words import PATH, number_of
@@ -105,7 +106,8 @@ def insert_documents(
         bodies.append((number, body))
     connection.executemany(_INSERT, mapped)
     bodies += sorted((number_of(session), body) for session, body in sessions.items())
-    rows.insert_many(connection, _INDEX, bodies)
+    if has_fts5():
+        rows.insert_many(connection, _INDEX, bodies)
 
 
 def mark_stale(connection: sqlite3.Connection, session: int, kind: EntityType, row: int) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from acode_tui.domain.errors import IntegrityError
-from acode_tui.storage.sqlite.search.tables import DERIVED_TABLES
+from acode_tui.storage.sqlite.fts5 import has_fts5, unavailable
+from acode_tui.storage.sqlite.search.marks import is_without_words
+from acode_tui.storage.sqlite.search.tables import DERIVED_TABLES, NEED_FTS5
 
 REBUILD = "every row is safe; make the index again with `acode-tui db search rebuild`"
 
@@ -18,12 +20,19 @@ _GONE = re.compile(
 )
 
 
+_NEEDS_FTS5 = re.compile(r"no such module: fts5|no such table: search_(index|terms)")
+
+
 @contextmanager
 def index_faults() -> Iterator[None]:
-    """Report a fault of the index in the block as IntegrityError that names the way out. Other errors pass."""
+    """Report a fault of the index in the block as IntegrityError that names the way out, and as SearchUnavailableError
+    where there is no FTS5. Other errors pass.
+    """
     try:
         yield
     except sqlite3.DatabaseError as error:
+        if not has_fts5() and _NEEDS_FTS5.search(str(error)):
+            raise unavailable() from error
         if is_gone(error):
             raise IntegrityError("the search index is missing", hint=REBUILD) from error
         code = getattr(error, "sqlite_errorcode", 0)
@@ -38,9 +47,13 @@ def index_faults() -> Iterator[None]:
 
 
 def require_index(connection: sqlite3.Connection) -> None:
-    """Raise IntegrityError where a table of the index is not there, whatever the search would have read of it."""
+    """Raise IntegrityError where a table of the index is not there, whatever the search would have read of it.
+
+    Where the index was made without FTS5, its words are not missed: they are made when it is brought up to date.
+    """
     there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not there >= DERIVED_TABLES:
+    lost = DERIVED_TABLES - there
+    if lost and not (lost <= NEED_FTS5 and is_without_words(connection)):
         raise IntegrityError("the search index is missing", hint=REBUILD)
 
 

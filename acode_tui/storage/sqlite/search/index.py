@@ -13,11 +13,12 @@ from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnec
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.figures.changes import update_figures
 from acode_tui.storage.sqlite.figures.prices import is_priced, price_some, store_prices
+from acode_tui.storage.sqlite.fts5 import has_fts5, require_fts5
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.search.catch_up import read_batch, write_batch
 from acode_tui.storage.sqlite.search.check import differences
 from acode_tui.storage.sqlite.search.faults import index_faults, require_index
-from acode_tui.storage.sqlite.search.marks import count_indexed, count_rows, fits, is_behind, read_marks
+from acode_tui.storage.sqlite.search.marks import count_indexed, count_rows, fits, has_words, is_behind, read_marks
 from acode_tui.storage.sqlite.search.schema import recreate
 from acode_tui.storage.sqlite.search.tables import DERIVED_TABLES, is_derived
 
@@ -66,6 +67,7 @@ class SqliteSearchIndex:
 
     async def rebuild(self, on_progress: ReportProgress | None = None) -> IndexSize:
         """Rebuild the index from the rows. The next search completes a rebuild that was interrupted."""
+        require_fts5()
         started = perf_counter()
         async with self._turn, self._connection() as connection:
             await connection.run(recreate)
@@ -88,7 +90,7 @@ class SqliteSearchIndex:
         def read(connection: sqlite3.Connection) -> bool:
             with index_faults():
                 require_index(connection)
-                return is_behind(connection)
+                return not _is_left_alone(connection) and is_behind(connection)
 
         return await self._readers.run(read)
 
@@ -100,6 +102,11 @@ class SqliteSearchIndex:
                 yield connection
             finally:
                 await connection.close()
+
+
+def _is_left_alone(connection: sqlite3.Connection) -> bool:
+    """Whether the index has words that this process cannot write: then it is left to one that can."""
+    return not has_fts5() and has_words(connection)
 
 
 def step(connection: sqlite3.Connection) -> bool:
@@ -132,6 +139,8 @@ def merge(connection: sqlite3.Connection) -> bool:
 
 def tidy(connection: sqlite3.Connection) -> None:
     """Make the index as small as it can be; part of a vacuum. A fault of the index is left to ``db search rebuild``."""
+    if not has_fts5():
+        return
     with suppress(IntegrityError), index_faults():
         every, stale = connection.execute("SELECT count(*), coalesce(sum(stale), 0) FROM search_documents").fetchone()
         if stale * STALE_SHARE > every:
@@ -144,6 +153,8 @@ def tidy(connection: sqlite3.Connection) -> None:
 def renew(connection: sqlite3.Connection) -> None:
     """Rebuild the index where its rows were renumbered: SQLite does not promise to keep rowids in a vacuum."""
     with suppress(IntegrityError), index_faults():
+        if _is_left_alone(connection):
+            return
         marks = read_marks(connection)
         if marks is None or not fits(connection, marks):
             while step(connection):

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite.figures.changes import has_changed
-from acode_tui.storage.sqlite.search.tables import FORMAT, FORMAT_MARK, SEARCHED
+from acode_tui.storage.sqlite.fts5 import FORMAT_WITHOUT_WORDS, has_fts5
+from acode_tui.storage.sqlite.search.tables import FORMAT, FORMAT_MARK, INDEX, SEARCHED
 
 
 class Mark(NamedTuple):
@@ -20,6 +21,22 @@ Marks = dict[EntityType, Mark]
 _READ = "SELECT kind, upto, row_id FROM search_marks"
 
 
+def own_format() -> int:
+    """The form in which this process makes the index."""
+    return FORMAT if has_fts5() else FORMAT_WITHOUT_WORDS
+
+
+def has_words(connection: sqlite3.Connection) -> bool:
+    """Whether the file has the tables that need FTS5."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (INDEX,)).fetchone() is not None
+
+
+def is_without_words(connection: sqlite3.Connection) -> bool:
+    """Whether the index was made without FTS5."""
+    form = connection.execute("SELECT upto FROM search_marks WHERE kind = ?", (FORMAT_MARK,)).fetchone()
+    return form == (FORMAT_WITHOUT_WORDS,) and not has_words(connection)
+
+
 def read_marks(connection: sqlite3.Connection) -> Marks | None:
     """The marks; None where the index was made in another form than this program's.
 
@@ -29,7 +46,8 @@ def read_marks(connection: sqlite3.Connection) -> Marks | None:
     form = found.pop(FORMAT_MARK, None)
     if form is None or set(found) != {kind.value for kind in SEARCHED}:
         return None
-    if form.upto != FORMAT and (form.upto > FORMAT or any(mark.upto for mark in found.values())):
+    own = own_format()
+    if form.upto != own and (not FORMAT_WITHOUT_WORDS < form.upto <= own or any(mark.upto for mark in found.values())):
         return None
     return {EntityType(kind): mark for kind, mark in found.items()}
 
@@ -38,7 +56,7 @@ def store_marks(connection: sqlite3.Connection, marks: Marks) -> None:
     """Move the marks, in the transaction that indexes the rows up to them in this program's form."""
     connection.executemany(
         "UPDATE search_marks SET upto = ?, row_id = ? WHERE kind = ?",
-        [(mark.upto, mark.row_id, kind.value) for kind, mark in marks.items()] + [(FORMAT, "", FORMAT_MARK)],
+        [(mark.upto, mark.row_id, kind.value) for kind, mark in marks.items()] + [(own_format(), "", FORMAT_MARK)],
     )
 
 

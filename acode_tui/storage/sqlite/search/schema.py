@@ -8,8 +8,10 @@ from functools import cache
 
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.distrust import undefended
+from acode_tui.storage.sqlite.fts5 import execute
 from acode_tui.storage.sqlite.own_schema import statements
-from acode_tui.storage.sqlite.search.tables import DERIVED, FORMAT, FORMAT_MARK, INDEX, SHADOWS, is_derived
+from acode_tui.storage.sqlite.search.marks import own_format
+from acode_tui.storage.sqlite.search.tables import DERIVED, FORMAT_MARK, INDEX, SHADOWS, is_derived
 
 _NAMED = re.compile(r"^(?:CREATE (?:VIRTUAL )?TABLE|ALTER TABLE|CREATE INDEX|INSERT INTO) (\w+)", re.MULTILINE)
 _VIRTUAL = (INDEX, "search_terms")
@@ -21,9 +23,9 @@ def recreate(connection: sqlite3.Connection) -> None:
     try:
         _drop(connection)
         for statement in creation():
-            connection.execute(statement)
+            execute(connection, statement)
         # A released migration does not change, so it names the first form; this program may make a later one.
-        connection.execute("UPDATE search_marks SET upto = ? WHERE kind = ?", (FORMAT, FORMAT_MARK))
+        connection.execute("UPDATE search_marks SET upto = ? WHERE kind = ?", (own_format(), FORMAT_MARK))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

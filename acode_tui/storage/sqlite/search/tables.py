@@ -1,6 +1,7 @@
 """The tables of the search index: derived data, which a file may lose without losing anything."""
 
 from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite import fts5
 from acode_tui.storage.sqlite.figures import tables as figures
 
 INDEX = "search_index"
@@ -15,7 +16,7 @@ SEARCHED: dict[EntityType, str] = {
 }
 """The tables whose texts are indexed, parents before children."""
 
-SHADOWS = tuple(f"{INDEX}{suffix}" for suffix in ("_data", "_idx", "_config"))
+SHADOWS = tuple(f"{INDEX}{suffix}" for suffix in fts5.SHADOWS)
 """FTS5's own tables behind the index. Their SQL is the library's."""
 
 DERIVED = (
@@ -36,6 +37,8 @@ FORMAT_MARK = "format"
 """The kind of the mark that has the index's form."""
 
 DERIVED_TABLES = frozenset({*DERIVED, *SHADOWS})
+
+NEED_FTS5 = frozenset({INDEX, "search_terms", *SHADOWS})
 
 
 def is_derived(name: str) -> bool:

@@ -15,6 +15,7 @@ from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.search_hits import SearchRequest, hits_of, search_page, search_request
 from acode_tui.storage.search_ports import SearchHit, SearchIndex, SearchPage
 from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.fts5 import require_fts5
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.search.extents import FIRST
 from acode_tui.storage.sqlite.search.faults import index_faults
@@ -45,9 +46,11 @@ class SqliteRunSearch:
     async def search(self, query: str, *, limit: int = 50, after: str | None = None) -> SearchPage:
         """A page of hits, of everything that is committed now.
 
-        Raises ValidationError for a query that is not one of the language, IntegrityError for a damaged index.
+        Raises ValidationError for a query that is not one of the language, IntegrityError for a damaged index, and
+        SearchUnavailableError where SQLite has no FTS5.
         """
         request = search_request(query, limit=limit, after=after, now=self._wall())
+        require_fts5()
         await self._index.catch_up()
 
         def read(connection: sqlite3.Connection) -> SearchPage:

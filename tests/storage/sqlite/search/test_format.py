@@ -6,7 +6,7 @@ import pytest
 
 import acode_tui
 from acode_tui import SessionFilter
-from acode_tui.storage.sqlite.search import marks, schema
+from acode_tui.storage.sqlite.search import marks
 
 
 async def test_an_index_of_another_form_is_made_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,8 +14,7 @@ async def test_an_index_of_another_form_is_made_again_once(tmp_path: Path, monke
     async with acode_tui.open_workspace(tmp_path) as workspace:
         session = await workspace.store.create_session("a quasar")
         await workspace.index.catch_up()
-    for module in (marks, schema):
-        monkeypatch.setattr(module, "FORMAT", 3)
+    monkeypatch.setattr(marks, "FORMAT", 4)
     async with acode_tui.open_workspace(tmp_path) as workspace:
         found = [await workspace.store.list(SessionFilter(text="quasar")) for _ in range(2)]
         behind = await workspace._readers.run(marks.is_behind)
