@@ -516,9 +516,16 @@ class Dashboard(App[int]):
         return self._importer or TranscriptImporter(self.settings, wall=self._wall)
 
     def on_key(self, event: Key) -> None:
-        """Pass a letter that was typed before the search line had the focus on to the search line."""
+        """Pass on to the search line what was typed before it had the focus."""
         now = self.focused
-        if now is not None and now.check_consume_key(event.key, event.character):
+        if now is None:
+            return
+        takes = now.check_consume_key(event.key, event.character)
+        if not takes and event.key == "tab":
+            from acode_tui.tui.widgets.input_lines import SearchLine
+
+            takes = isinstance(now, SearchLine) and now.takes(event.key, event.character)
+        if takes:
             event.prevent_default()
             now.post_message(Key(event.key, event.character))
 

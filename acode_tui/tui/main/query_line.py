@@ -142,17 +142,16 @@ class QueryLine(SearchLine):
         self._take_first = False
         self._list.show([])
 
-    @property
-    def _tab_completes(self) -> bool:
-        return "tab" in self.app._keymap.get("complete", "tab").split(",")
-
-    def check_consume_key(self, key: str, character: str | None) -> bool:
+    def takes(self, key: str, character: str | None) -> bool:
         """A tab too: typed while the line was opening, it must come after the letters that were typed before it."""
-        return (key == "tab" and self._tab_completes) or super().check_consume_key(key, character)
+        return super().takes(key, character) or self._completes(key)
+
+    def _completes(self, key: str) -> bool:
+        return key == "tab" and "tab" in self.app._keymap.get("complete", "tab").split(",")
 
     async def on_key(self, event: events.Key) -> None:
         self._take_first = False
-        if event.key == "tab" and self._tab_completes:
+        if self._completes(event.key):
             event.stop()
             event.prevent_default()
             await self.run_action("complete" if self.check_action("complete", ()) else "app.focus_next")

@@ -22,6 +22,10 @@ class SearchLine(Input):
         # Selected on focus, letters typed while the line was opening would be replaced by the next one.
         super().__init__(placeholder=placeholder, id="search", select_on_focus=False)
 
+    def takes(self, key: str, character: str | None) -> bool:
+        """Whether the line handles a key itself, before the keys of the screen."""
+        return self.check_consume_key(key, character)
+
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
