@@ -73,6 +73,8 @@ class ApplyRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Where everything is sent again to a server that lost what it had, versions say nothing. Then ``former`` are the
     stamps of earlier versions that this workspace file has sent: a remote row with one of them is no conflict. And
     ``is_copy`` says that the row was not written here but taken over from another replica, and not edited since.
+
+    ``digest`` is that of the entity's content where the caller knows it already.
     """
 
     record_id: int
@@ -84,6 +86,7 @@ class ApplyRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     original: Entity | None = None
     former: Sequence[datetime] = ()
     is_copy: bool = False
+    digest: bytes | None = None
 
     @property
     def kind(self) -> EntityType:

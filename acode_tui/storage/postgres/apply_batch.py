@@ -79,6 +79,7 @@ async def deliver(
     """
     _require_distinct(batch)
     delivery = (delivery_type or Delivery)(connection, statements, workspace_id, rules, incoming, now)
+    delivery.only_present = only_as_based
     # Before the head is locked: a batch may have eight megabytes of text.
     lexemes = await lexemes_by_session([row.entity for row in batch if row.entity.id not in indexed])
     milliseconds = max(1000, round(idle_timeout * 1000))
@@ -132,6 +133,8 @@ class Delivery:
         incoming: IncomingRules,
         now: datetime,
     ) -> None:
+        self.only_present = False
+        """Whether the statement has the tables that the batch has rows of, and not always all of them."""
         self._connection = connection
         self._sql = statements
         self._workspace_id = workspace_id
@@ -149,8 +152,10 @@ class Delivery:
         by_kind: dict[EntityType, list[ApplyRow]] = {kind: [] for kind in TABLES}
         for row in batch:
             by_kind[row.entity.kind].append(row)
-        for kind, found in by_kind.items():
-            rows = sorted_by_id(found)
+        # A connection of the sync lives for a few batches, so it prepares one statement, with every table in it.
+        kinds = tuple(kind for kind in TABLES if by_kind[kind] or not self.only_present)
+        for kind in kinds:
+            rows = sorted_by_id(by_kind[kind])
             # Where no row has a value, an empty array says so: unnest fills up with NULL.
             arguments += [
                 () if values[:1] == [None] and values.count(None) == len(values) else values
@@ -159,7 +164,7 @@ class Delivery:
             arguments.append([row.idempotency_key for row in rows])
         arguments += search_arrays(lexemes)
         change_seq: int | None = None
-        for what, names, numbers in await self._connection.fetch(self._sql.fused, *arguments):
+        for what, names, numbers in await self._connection.fetch(self._sql.fused(kinds), *arguments):
             if what == "head":
                 (change_seq,) = numbers or (None,)
             elif what == "ledger":
@@ -204,7 +209,7 @@ class Delivery:
         return [
             [row.session_id for row in ordered],
             [row.idempotency_key for row in ordered],
-            [self._rules.content_digest(row.entity) for row in ordered],
+            [row.digest or self._rules.content_digest(row.entity) for row in ordered],
         ]
 
     def _note_written(self, kind: EntityType, rows: Sequence[asyncpg.Record]) -> None:

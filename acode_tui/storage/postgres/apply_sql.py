@@ -28,7 +28,7 @@ class ApplyStatements:
         self.rewrite = {kind: self._rewrite(table) for kind, table in TABLES.items()}
         self.read = {kind: self._read(table) for kind, table in TABLES.items()}
         self.pruned = f"SELECT session_id FROM {self.schema}.pruned_sessions WHERE session_id = ANY($1::uuid[])"  # noqa: S608
-        self.fused = self._fused()
+        self._fused_texts: dict[tuple[EntityType, ...], str] = {}
         self.search = self._search(count(3), seq="$1::bigint", workspace="$2::uuid")
         self.lexemes = (
             "SELECT session_id, tsvector_to_array(document) AS lexemes "  # noqa: S608
@@ -233,12 +233,18 @@ class ApplyStatements:
             f"WHERE {of_session}id = ANY(${number}::uuid[])"
         )
 
-    def _fused(self) -> str:
-        """Takes the head's parameters, the ledger's arrays, the arrays of each of the six tables, and the search's.
+    def fused(self, kinds: tuple[EntityType, ...] = tuple(TABLES)) -> str:
+        """The one statement of a batch that has rows of these kinds, in the order of ``TABLES``."""
+        text = self._fused_texts.get(kinds)
+        if text is None:
+            text = self._fused_texts[kinds] = self._fused(kinds)
+        return text
+
+    def _fused(self, kinds: tuple[EntityType, ...]) -> str:
+        """Takes the head's parameters, the ledger's arrays, the arrays of each of the tables, and the search's.
 
         Returns rows of (what, names, numbers), each with arrays, NULL where there is nothing: ids, keys and versions of
-        all rows together, since a row of an answer costs either side more than what is in it. All six tables are always
-        present: an empty array costs almost nothing, and a constant text means one prepared plan.
+        all rows together, since a row of an answer costs either side more than what is in it.
         """
         numbers = count(4)
         edits = []
@@ -252,7 +258,8 @@ class ApplyStatements:
             "SELECT 'head' AS what, NULL::text[] AS names, array_agg(change_seq) AS numbers FROM head",
             "SELECT 'ledger', array_agg(idempotency_key), NULL FROM ledger",
         ]
-        for kind, table in TABLES.items():
+        for kind in kinds:
+            table = TABLES[kind]
             if kind in TEXTS:
                 first = next(numbers)
                 numbers = count(first)
@@ -264,9 +271,10 @@ class ApplyStatements:
             )
         search = self._search(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ", where=stays)
         parts.append(f"searched AS ({search})")
-        # Before the writes of this very statement: it sees the rows as they were.
-        parts.append(f"edits AS ({' UNION '.join(edits)})")
-        results.append("SELECT 'edited', array_agg(session_id::text), NULL FROM edits")
+        if edits:
+            # Before the writes of this very statement: it sees the rows as they were.
+            parts.append(f"edits AS ({' UNION '.join(edits)})")
+            results.append("SELECT 'edited', array_agg(session_id::text), NULL FROM edits")
         return f"WITH {', '.join(parts)} {' UNION ALL '.join(results)}"
 
 

@@ -55,6 +55,8 @@ class KnownRows:
     def __init__(self) -> None:
         self.rows: dict[str, Entity] = {}
         self.unreadable: set[str] = set()
+        self.digests: dict[str, bytes] = {}
+        """Digests of sessions' contents: only the stamps of most of them change."""
         self._children: dict[str, Children] = {}
         self._paused_from: dict[str, SessionState | None] = {}
 
@@ -63,7 +65,7 @@ class KnownRows:
 
     def clear(self) -> None:
         """Forget everything."""
-        for part in (self.rows, self.unreadable, self._children, self._paused_from):
+        for part in (self.rows, self.unreadable, self.digests, self._children, self._paused_from):
             part.clear()
 
     def find(self, need: Need) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.clock import stamp_after
+from acode_tui.domain.codec import content_digest
 from acode_tui.domain.entities import Artifact, Entity, Session, Step, ToolCall
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.ids import idempotency_key, new_id
@@ -81,6 +82,7 @@ class PlannedWrites:
         """Write this version of a row; ``base`` is the version that the server has, 0 for none."""
         self._bases.setdefault(row.id, base)
         self._rows[row.id] = row
+        self.known.digests.pop(row.id, None)
         self.known.note(row, new=base == 0 and row.id not in self.known.rows)
 
     @property
@@ -102,9 +104,14 @@ class PlannedWrites:
             if session.updated_at < latest or session_id not in self._rows:
                 # It may lie in the future, from another machine or an import. It moves on all the same.
                 stamp = latest if session.updated_at < latest else stamp_after(session.updated_at, latest)
-                if session_id not in self._rows:
-                    self.stamped.add(session_id)
-                self.put(msgspec.structs.replace(session, updated_at=stamp), base=session.sync_version)
+                stamped = msgspec.structs.replace(session, updated_at=stamp)
+                if session_id in self._rows:
+                    self.put(stamped, base=session.sync_version)
+                    continue
+                self.stamped.add(session_id)
+                digest = self.known.digests.get(session_id) or content_digest(session)
+                self.put(stamped, base=session.sync_version)
+                self.known.digests[session_id] = digest
         rows = sorted(self._rows.values(), key=lambda row: _DEPTH[row.kind])
         return [self._record(number, row, redact) for number, row in enumerate(rows)]
 
@@ -116,6 +123,7 @@ class PlannedWrites:
             session_id=getattr(row, "session_id", row.id),
             entity=sent,
             base=self._bases[row.id],
+            digest=self.known.digests.get(row.id),
         )
 
     def _place_below(self, kind: EntityType, above: Any) -> dict[str, Any]:
