@@ -48,7 +48,8 @@ class PiReader:
                 self._started = entry.timestamp or ""
                 reader.bounds.note(parse_stamp(entry.timestamp))
             return
-        if entry.id:
+        if entry.id and not reader.run.marks:
+            # Entries of another session are no branch of this one.
             self._parents[entry.id] = entry.parent_id or ""
             self._leaf = entry.id
         if kind == "message" and self._is_copy(entry):

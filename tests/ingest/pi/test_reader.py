@@ -85,6 +85,18 @@ def test_every_branch_counts_and_the_one_that_was_left_is_marked() -> None:
     assert graph.metadata["tokens"]["input"] == 20
 
 
+def test_entries_of_another_session_in_the_file_are_no_branch_of_its_own() -> None:
+    transcript = Pi()
+    transcript.prompt("Go")
+    transcript.says("Done")
+    transcript.add({"type": "session", "version": 3, "id": "another", "timestamp": transcript.now, "cwd": "/src"})
+    transcript.prompt("Look", parent=None)
+    transcript.says("Seen")
+    tasks = graph_of(transcript).tasks
+    assert [(task.metadata or {}).get("nativeSessionId") for task in tasks] == [None, "another"]
+    assert not any((task.metadata or {}).get("abandoned") for task in tasks)
+
+
 def test_a_branched_file_does_not_repeat_what_its_origin_holds() -> None:
     """Its first entries are copies: they are older than its header."""
     origin = Pi()
