@@ -159,8 +159,11 @@ class FileReader:
         probe = Unpacked(source).read(MAX_PROBE_BYTES)
         format_ = self._format(BytesIO(probe), len(probe))
         source.seek(0)
-        lines = _Lines(Unpacked(source), MAX_UNPACKED_BYTES)
+        unpacked = Unpacked(source)
+        lines = _Lines(unpacked, MAX_UNPACKED_BYTES)
         parsed = _read_nothing(lines) if format_ is None else format_.read(lines, context)
+        if unpacked.damage:
+            parsed.skipped.add(lines.number + 1, unpacked.damage)
         return self._parsed(path, format_, stat, stat.size, head, parsed)
 
     def _read_document(

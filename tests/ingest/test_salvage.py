@@ -1,11 +1,20 @@
 """Damaged lines: every whole record in one is read, and the damage is named."""
 
 import json
+import random
+from datetime import UTC, datetime
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acode_tui.domain.validation import Limits
+from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.salvage import MAX_ATTEMPTS, salvage
+from acode_tui.ingest.usage import Claims
+from tests.ingest.builders import WORKSPACE, Codex
+from tests.ingest.counting.tally import compress
 
 RECORDS = st.fixed_dictionaries(
     {"type": st.sampled_from(["user", "assistant"]), "text": st.text(max_size=12), "inner": st.just({"a": {"b": 1}})}
@@ -61,3 +70,25 @@ def test_text_in_another_encoding_and_endless_beginnings_give_nothing_soon() -> 
 def test_nothing_is_raised(line: bytes) -> None:
     for record in salvage(line).records:
         assert isinstance(json.loads(record.decode("utf-8", "surrogatepass")), dict)
+
+
+def test_a_packed_file_is_read_up_to_where_it_is_damaged(tmp_path: Path) -> None:
+    transcript, random_source = Codex(), random.Random(1)
+    for number in range(60):
+        transcript.prompt(f"Prompt {number}")
+        transcript.says(random_source.randbytes(5_000).hex())
+    packed = compress(transcript.data)
+    path = tmp_path / "rollout.jsonl.zst"
+    path.write_bytes(packed[: len(packed) * 3 // 4])
+    reader = FileReader(workspace_id=WORKSPACE, user_id=None, limits=Limits(), now=datetime(2099, 1, 1, tzinfo=UTC))
+    parsed = reader.read(path, None, Claims()).parsed
+    titles = [task.title for task in parsed.graphs[0].tasks]
+    assert 20 < len(titles) < 60
+    assert titles == [f"Prompt {number}" for number in range(len(titles))]
+    ((_, damage),) = parsed.skipped.named
+    assert damage.startswith("the rest is lost: a damaged or cut zstd stream")
+    path.write_bytes(b"no stream at all")
+    with pytest.raises(OSError, match="a damaged or cut zstd stream") as error:
+        reader.read(path, None, Claims())
+    # The import shows this part of it.
+    assert error.value.strerror
