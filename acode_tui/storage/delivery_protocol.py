@@ -172,6 +172,8 @@ class FaultKind(StrEnum):
     CONTENDED = "contended"
     OUTDATED = "outdated"
     EXHAUSTED = "exhausted"
+    PRUNED = "pruned"
+    """A run that was removed because of its age, written by a program that has no copy of it."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

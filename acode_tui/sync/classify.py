@@ -52,6 +52,7 @@ _BY_KIND: dict[FaultKind, Verdict] = {
     FaultKind.EXHAUSTED: Verdict.REMOTE_BEHIND,
     FaultKind.CONTENDED: Verdict.RETRY_NOW,
     FaultKind.OUTDATED: Verdict.RETRY_NOW,
+    FaultKind.PRUNED: Verdict.RECORD_DEAD,
 }
 
 _BY_SQLSTATE: dict[str, Verdict] = {

@@ -38,7 +38,7 @@ from acode_tui.storage.delivery_protocol import (
 from acode_tui.storage.ports import Conflict
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.batch_lexemes import Lexemes, lexemes_by_session, search_arrays
-from acode_tui.storage.postgres.errors import DRIVER_ERRORS
+from acode_tui.storage.postgres.errors import DRIVER_ERRORS, pruned_run
 from acode_tui.storage.postgres.identifiers import Connection
 from acode_tui.storage.postgres.incoming import read_incoming
 from acode_tui.storage.postgres.lexemes import EDITED
@@ -219,10 +219,12 @@ class Delivery:
     async def require_all(self, batch: Sequence[ApplyRow], change_seq: int) -> tuple[ApplyResult, ...]:
         """Results in the batch's order where the first write touched all rows, or the ledger had all keys before it.
 
-        Raises PostgresFault.
+        Raises PostgresFault, also for a pruned session: a laptop keeps what it sends, but this caller has no copy.
         """
         if all((row.kind, row.entity.id) in self._written for row in batch):
             return await self.settle_rest(batch, change_seq)
+        if pruned := await self._find_pruned(batch):
+            raise PostgresFault(pruned_run(min(pruned)))
         delivered, _ = await self._find_delivered(batch) if not self._new_keys else (set(), None)
         if len(delivered) < len(batch):
             raise PostgresFault(

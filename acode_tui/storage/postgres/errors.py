@@ -9,7 +9,13 @@ import ssl
 import asyncpg
 
 from acode_tui.config.postgres_address import PostgresTarget
-from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, MigrationError, SchemaMismatchError
+from acode_tui.domain.errors import (
+    AcodeError,
+    DatabaseConnectionError,
+    MigrationError,
+    NotFoundError,
+    SchemaMismatchError,
+)
 from acode_tui.domain.secrets.known import redact
 from acode_tui.logs import known_secrets
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
@@ -149,6 +155,15 @@ def wrong_encoding(encoding: str, target: PostgresTarget) -> Fault:
     )
 
 
+def pruned_run(session_id: str) -> Fault:
+    """The fault of a write to a run that was removed from the team's database."""
+    return Fault(
+        kind=FaultKind.PRUNED,
+        sentence=f"the run {session_id} was removed from the team's database because of its age: it is not stored",
+        hint="give the run another id, or have the operator delete its row in pruned_sessions",
+    )
+
+
 def no_postgres(error: Exception, target: PostgresTarget) -> Fault:
     """The fault of an answer at a login that the driver cannot read: what answers may be no PostgreSQL."""
     return Fault(
@@ -171,6 +186,8 @@ def translate(error: BaseException, target: PostgresTarget | None = None) -> Aco
     fault = translate_to_fault(error, target)
     if fault.kind in (FaultKind.SCHEMA, FaultKind.SERVER_TOO_OLD) or (fault.sqlstate or "")[:2] in ("42", "3F"):
         return SchemaMismatchError(fault.sentence, hint=fault.hint)
+    if fault.kind is FaultKind.PRUNED:
+        return NotFoundError(fault.sentence, hint=fault.hint)
     return DatabaseConnectionError(fault.sentence, hint=fault.hint)
 
 

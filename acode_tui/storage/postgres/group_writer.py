@@ -59,6 +59,9 @@ _AGAIN = ("40001", "40P01", "57P01", "57P02", "57P03", "53300", "26000", "42P05"
 log = get_logger("acode_tui.storage.postgres")
 
 
+_OF_A_RECORD = (FaultKind.SERVER, FaultKind.ROW_SECURITY, FaultKind.ENCODING, FaultKind.PRUNED)
+
+
 class Write(Protocol):
     """One caller's write."""
 
@@ -296,7 +299,7 @@ def _refuse(queued: _Queued, error: Exception) -> None:
 def _is_of_a_record(error: PostgresFault) -> bool:
     """Whether one of a batch's records may be to blame."""
     fault = error.fault
-    return not fault.before_batch and fault.kind in (FaultKind.SERVER, FaultKind.ROW_SECURITY, FaultKind.ENCODING)
+    return not fault.before_batch and fault.kind in _OF_A_RECORD
 
 
 def _error_of(error: PostgresFault) -> AcodeError:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from acode_tui.domain.codec import content_digest
-from acode_tui.domain.errors import DatabaseConnectionError, TransitionError, ValidationError
+from acode_tui.domain.errors import DatabaseConnectionError, NotFoundError, TransitionError, ValidationError
 from acode_tui.domain.redaction import RowRedactor
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, WorkState
 from acode_tui.storage.postgres import group_writer
@@ -49,6 +49,28 @@ async def test_a_saved_graph_is_stored_as_given_and_saved_again_writes_nothing(t
     assert (await tier.store.save(late)).updated == {EntityType.SESSION: 1}
     assert (await tier.store.get(run.id)).updated_at > run.updated_at
     await tier.require_sound()
+
+
+async def test_a_pruned_run_is_not_taken_for_stored(store: PostgresRunStateStore, pg_database: Database) -> None:
+    run, other = make_run(WORKSPACE), make_run(WORKSPACE)
+    await store.save(run)
+    prune = (
+        f"INSERT INTO pruned_sessions (session_id, workspace_id) VALUES ('{run.id}', '{WORKSPACE}')",
+        f"DELETE FROM artifacts WHERE session_id = '{run.id}'",
+        *(f"DELETE FROM {table} WHERE session_id = '{run.id}'" for table in ("tool_calls", "steps", "session_tasks")),
+        f"DELETE FROM session_events WHERE session_id = '{run.id}'",
+        f"DELETE FROM sessions WHERE id = '{run.id}'",
+    )
+    await pg_database.execute(*prune)
+    for with_ledger in (True, False):
+        if not with_ledger:
+            await pg_database.execute(f"DELETE FROM sync_inbox WHERE session_id = '{run.id}'")
+        with pytest.raises(NotFoundError, match="removed from the team's database because of its age"):
+            await store.save(run)
+    refused, saved = await asyncio.gather(store.save(run), store.save(other), return_exceptions=True)
+    assert isinstance(refused, NotFoundError)
+    assert not isinstance(saved, BaseException)
+    assert await store.get(other.id)
 
 
 async def test_writes_that_wait_share_a_transaction_and_their_session_is_touched_once(
