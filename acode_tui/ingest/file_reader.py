@@ -187,10 +187,15 @@ class FileReader:
         if record is None and data:
             restored, lost, lines = self._restored(data, format_, lines)
             record = restored
-        if isinstance(record, dict):
-            first = [record]
+        values = record if isinstance(record, list) else [record]
+        first = [value for value in values[:PROBE_LINES] if isinstance(value, dict)]
+        if first:
             self._refuse_another(lambda found: found.recognises(first))
-            format_ = next((found for found in self._choice if found.recognises(first)), format_)
+            recognised = next((found for found in self._choice if found.recognises(first)), None)
+            format_ = recognised or format_
+            if recognised is not None and isinstance(record, list):
+                # An export may hold its records as one list: each is read as a line.
+                lines = [(number, json.dumps(value).encode()) for number, value in enumerate(record, 1)]
         if format_ is None:
             raise UnknownFormatError(_UNKNOWN)
         parsed = format_.read(lines, context)

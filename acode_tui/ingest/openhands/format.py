@@ -17,6 +17,8 @@ NAME = "openhands"
 EVENTS = "events"
 STATE = "base_state.json"
 
+_SOURCES = ("user", "agent", "environment")
+_KINDS = ("SystemPromptEvent", "MessageEvent", "ActionEvent", "ObservationEvent")
 _EVENT = re.compile(r"(?:event-(\d{5,})-[0-9a-f-]{8,}|(\d+))\.json")
 _decoder = LineDecoder(Record)
 
@@ -27,8 +29,13 @@ class OpenHands(TranscriptFormat):
     name = NAME
 
     def recognises(self, records: Sequence[Mapping[str, Any]]) -> bool:
-        # A conversation is recognised as a folder.
-        return False
+        # A conversation is recognised as a folder; an export holds the same events in one file.
+        return any(
+            record.get("source") in _SOURCES
+            and isinstance(record.get("timestamp"), str)
+            and (record.get("kind") in _KINDS or isinstance(record.get("action") or record.get("observation"), str))
+            for record in records
+        )
 
     def hints(self, path: Path) -> bool:
         # Most paths are files of other formats, and are not looked at.

@@ -241,7 +241,7 @@ class OpenHandsReader:
         if label(model) and not reader.models.names:
             reader.models.names.append(label(model))
         metadata = {"cwd": label(workspace.get("working_dir"), 1_000), "status": label(status)}
-        native = label(reader.context.path.name) or "unnamed"
+        native = label(reader.context.path.name.removesuffix(".jsonl").removesuffix(".json")) or "unnamed"
         return reader.finish(native, metadata, skipped, last_line)
 
     def _note_state_totals(self) -> None:

@@ -1,16 +1,28 @@
 """Which events of OpenHands become tasks, steps, calls and events of a run."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState
+from acode_tui.domain.validation import Limits
 from acode_tui.ingest.discover import find
+from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.openhands.format import OpenHands as OpenHandsFormat
-from tests.ingest.builders import call_named, calls_of, context_for, graph_of, read, steps_of
+from acode_tui.ingest.usage import Claims
+from tests.ingest.builders import WORKSPACE, Transcript, call_named, calls_of, context_for, graph_of, read, steps_of
 from tests.ingest.openhands.builder import OldOpenHands, OpenHands, openhands_story
+
+
+def older_story() -> OldOpenHands:
+    """A call and its result in the older generation."""
+    found = OldOpenHands()
+    found.prompt("Go")
+    found.result(found.calls("run", "r1", "execute_bash", command="ls"), "run", "a.py")
+    return found
 
 
 def test_prompts_reasoning_answers_and_calls() -> None:
@@ -116,6 +128,23 @@ def test_a_conversation_is_a_folder_and_its_events_are_in_the_order_of_their_num
     assert [number for number, _ in records] == list(range(1, len(openhands_story().lines) + 1))
     (folder / "base_state.json").write_text(json.dumps({"execution_status": "finished"}))
     assert format_.stat(folder) != before
+
+
+@pytest.mark.parametrize("transcript", [openhands_story(), older_story()])
+def test_an_export_that_lists_the_events_in_one_file_is_the_same_run(tmp_path: Path, transcript: Transcript) -> None:
+    folder, export = transcript.write(tmp_path / "abc"), tmp_path / "abc.json"
+    export.write_bytes(b"[" + b",".join(transcript.lines) + b"]")
+    limits, now = Limits(), datetime(2099, 1, 1, tzinfo=UTC)
+    reader = FileReader(workspace_id=WORKSPACE, user_id=None, limits=limits, now=now)
+    first, second = (
+        [
+            (row.id, row.updated_at)
+            for graph in reader.read(path, None, Claims()).parsed.graphs
+            for row in graph.entities()
+        ]
+        for path in (folder, export)
+    )
+    assert first == second != []
 
 
 def test_unknown_kinds_are_counted() -> None:
