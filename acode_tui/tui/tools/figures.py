@@ -222,6 +222,7 @@ class FiguresScreen(LiveScreen[str]):
         self.query_one(FiguresTable).show([(f"key:{row.key}", _row(row)) for row in rows])
         unpriced = ", ".join(stats.cost.unpriced)
         self._panel.border_subtitle = styled(line(f"no known price: {unpriced}", 60)) if unpriced else ""
+        self._request += 1  # a plot of the figures before these may still be drawn
         if rows:
             self._draw()
         elif self._query or SPANS[self._span] is not None:

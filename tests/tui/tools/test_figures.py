@@ -1,6 +1,11 @@
 """The figures screen."""
 
+import asyncio
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.progress import Progress
@@ -53,6 +58,32 @@ async def test_it_says_what_it_waits_for_why_there_is_nothing_and_what_failed(fa
         fake.figures = IntegrityError("the search index is missing", hint="acode-tui db search rebuild")
         await pilot.press("escape", "dollar_sign")
         await until(pilot, lambda: "acode-tui db search rebuild" in shown(pilot))
+
+
+async def test_a_plot_that_was_being_drawn_does_not_replace_the_reason_why_there_is_none(
+    fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, ended = asyncio.Event(), asyncio.Event()
+    app = over(fake)
+
+    async def slowly(work: Callable[..., Any], *arguments: Any) -> Any:
+        done = work(*arguments)
+        if work is plot_text:
+            await may_end.wait()
+            ended.set()
+        return done
+
+    monkeypatch.setattr(app, "in_thread", slowly)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("dollar_sign")
+        await until(pilot, lambda: "$12.34" in shown(pilot))
+        fake.figures = {}
+        await pilot.press("R")
+        await until(pilot, lambda: "no run fits" in shown(pilot))
+        may_end.set()
+        await until(pilot, ended.is_set)
+        assert "no run fits" in shown(pilot)
 
 
 def test_a_plot_has_every_day_and_fits_its_place() -> None:
