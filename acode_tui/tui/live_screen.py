@@ -15,6 +15,7 @@ from textual.worker import Worker, WorkerState
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.dashboard_app import DashboardGetter
+from acode_tui.tui.frames import FrameTimer
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
@@ -35,6 +36,7 @@ class LiveScreen(Screen[Result]):
     def __init__(self) -> None:
         super().__init__()
         self._timer: Timer | None = None
+        self._frames = FrameTimer(self._on_timer_update, lambda error: self.app._handle_exception(error))
         self._reading = False
         self._stale = True
         self._seen: int | None = None
@@ -73,6 +75,10 @@ class LiveScreen(Screen[Result]):
         """Read again as soon as no read is running, whether or not anything was committed."""
         self._stale = True
         self.poll()
+
+    @property
+    def _update_timer(self) -> FrameTimer:  # type: ignore[override]
+        return self._frames
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self._tick)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Tree
 
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCallGraph
@@ -57,6 +58,9 @@ class TreePage(Horizontal):
         artifact: Artifact
         preview: Content
 
+    REST_SECONDS: ClassVar[float] = 0.05
+    """How long the cursor stays on a node before the node is described."""
+
     def __init__(self) -> None:
         super().__init__(classes="beside")
         self._graph: SessionGraph | None = None
@@ -65,6 +69,7 @@ class TreePage(Horizontal):
         """The artifacts in the list."""
         self._described = ""
         """The id of the node in the detail panel."""
+        self._describing: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield RunTree()
@@ -201,8 +206,18 @@ class TreePage(Horizontal):
     # The node under the cursor
 
     @on(Tree.NodeHighlighted)
-    def _node_highlighted(self, event: Tree.NodeHighlighted[Node]) -> None:
-        if (node := event.node.data) is not None:
+    def _node_highlighted(self) -> None:
+        """Describe the node once the cursor rests on it: while a key is held down a frame has only the tree to draw."""
+        if self._describing is not None:
+            self._describing.stop()
+        if self.REST_SECONDS:
+            self._describing = self.set_timer(self.REST_SECONDS, self._describe_highlighted)
+        else:
+            self._describe_highlighted()
+
+    def _describe_highlighted(self) -> None:
+        under = self.run_tree.cursor_node
+        if under is not None and (node := under.data) is not None:
             # The tree also tells of the same node on another line, where nodes came above it.
             self._describe(node, home=node.id != self._described)
 
