@@ -19,16 +19,28 @@ def main() -> None:
             _hook(sys.argv[2:])
         # Imports make many objects, and no garbage that has to be collected meanwhile.
         gc.disable()
-        from acode_tui.cli.main import main as run
+        if _opens_dashboard(sys.argv[1:]):
+            from acode_tui.cli.dashboard import open_without_click
 
-        gc.enable()
-        run()
+            code = open_without_click(*sys.argv[2:])
+        else:
+            from acode_tui.cli.main import main as run
+
+            gc.enable()
+            run()
     except SystemExit as ended:
         code = ended.code
     except KeyboardInterrupt:
         # Pressed while modules were imported, or again while the first interruption was handled.
         code = _INTERRUPTED
     _exit(code if isinstance(code, int) else 0)
+
+
+def _opens_dashboard(arguments: list[str]) -> bool:
+    """Whether the arguments are none, or name an existing folder as the workspace: then no command line is needed."""
+    if "_ACODE_TUI_COMPLETE" in os.environ:
+        return False
+    return not arguments or (len(arguments) == 2 and arguments[0] == "--workspace" and os.path.isdir(arguments[1]))
 
 
 def _hook(arguments: list[str]) -> None:

@@ -3,8 +3,8 @@
 import gc
 import os
 import sys
+from pathlib import Path
 
-from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation
 
 
@@ -29,7 +29,7 @@ def require_terminal() -> bool:
 def open_dashboard(invocation: Invocation) -> int:
     """Run the dashboard and return its exit code; without a terminal, print an error."""
     if not require_terminal():
-        return FAILURE
+        return 1
     # Importing Textual creates many objects that live until the end; repeated garbage collections among them take a
     # tenth of the start. The dashboard enables collection again after its first frame.
     gc.disable()
@@ -43,3 +43,23 @@ def open_dashboard(invocation: Invocation) -> int:
 
         return run_dashboard(find_folder(), settings, database_url=url)
     return run_dashboard(invocation.root, settings, asks_for_folder=not invocation.is_workspace_named)
+
+
+def open_without_click(workspace: str | None = None) -> int:
+    """What ``acode-tui`` does, or ``acode-tui --workspace DIR`` with an existing folder. Return the exit code.
+
+    Click takes as long to import as all widgets of the first frame, and is imported for an error only.
+    """
+    invocation = Invocation()
+    invocation.apply_options(None if workspace is None else Path(workspace), None)
+    try:
+        return open_dashboard(invocation)
+    except BaseException as error:  # noqa: BLE001 - handled as any command's
+        raised = error
+
+    from acode_tui.cli.errors import exit_code_of
+
+    def fail() -> None:
+        raise raised
+
+    return exit_code_of(fail, lambda: invocation.secrets)

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-import click
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from acode_tui.domain.errors import ConfigError
 
 if TYPE_CHECKING:
+    import click
+
     from acode_tui.config import Settings
     from acode_tui.domain.secrets.known import Secret
     from acode_tui.workspace import Workspace
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+Parameters = ParamSpec("Parameters")
 
 
 class Invocation:
@@ -155,7 +156,7 @@ class Invocation:
 _MOST_COMPLETED = 200
 
 
-def complete_session_id(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+def complete_session_id(context: "click.Context", parameter: "click.Parameter", incomplete: str) -> list[str]:
     """The newest sessions whose id begins so."""
 
     async def read(workspace: "Workspace") -> list[str]:
@@ -164,7 +165,7 @@ def complete_session_id(context: click.Context, parameter: click.Parameter, inco
     return [each for each in _of_workspace(context, read) if each.startswith(incomplete)]
 
 
-def complete_query(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+def complete_query(context: "click.Context", parameter: "click.Parameter", incomplete: str) -> list[str]:
     """The fields of a query that begin so, or the values of a field."""
     from acode_tui.domain.search.completion import STORED_FIELDS, proposals, typed_at_end
 
@@ -178,7 +179,7 @@ def complete_query(context: click.Context, parameter: click.Parameter, incomplet
     return [each.query.rstrip() for each in proposals(incomplete, stored)]
 
 
-def _of_workspace(context: click.Context, read: Callable[["Workspace"], Awaitable[list[str]]]) -> list[str]:
+def _of_workspace(context: "click.Context", read: Callable[["Workspace"], Awaitable[list[str]]]) -> list[str]:
     """What ``read`` answers. Makes no workspace, and no error: a shell that completes shows neither."""
     from acode_tui.domain.errors import AcodeError
 
@@ -193,4 +194,8 @@ def _of_workspace(context: click.Context, read: Callable[["Workspace"], Awaitabl
         return []
 
 
-pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+def pass_invocation(command: Callable[Concatenate[Invocation, Parameters], T]) -> Callable[Parameters, T]:
+    """Give a command its invocation as the first argument."""
+    import click
+
+    return click.make_pass_decorator(Invocation, ensure=True)(command)

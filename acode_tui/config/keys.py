@@ -26,22 +26,48 @@ _FALSE = ("false", "no", "off", "0")
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting: its dotted name, type, default, purpose and allowed values.
-
-    ``confidential``: errors do not quote the value. ``regex``: the value is a regular expression, or several.
+    """One setting: its dotted name, type and default. The rest is what its type's annotations say, read when asked for:
+    the settings are loaded at every start, and nearly none of it is needed then.
     """
 
     name: str
     type: Any
     default: Any
-    doc: str
-    allowed: str
-    default_text: str
-    confidential: bool
-    regex: bool
-    choices: tuple[str, ...]
-    entry_points: str
-    """The group of entry points of other packages whose names are choices too; empty where there is none."""
+
+    @property
+    def doc(self) -> str:
+        """Its purpose."""
+        return _description(self.type)
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values, in words."""
+        return _allowed(self.type)
+
+    @property
+    def default_text(self) -> str:
+        """The default, in words."""
+        return str(_extra(self.type).get("default", "")) or _default_text(self.default)
+
+    @property
+    def confidential(self) -> bool:
+        """Whether errors do not quote the value."""
+        return bool(_extra(self.type).get("confidential", False))
+
+    @property
+    def regex(self) -> bool:
+        """Whether the value is a regular expression, or several."""
+        return bool(_extra(self.type).get("regex", False))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that are allowed, where they are few."""
+        return _choices(_extra(self.type))
+
+    @property
+    def entry_points(self) -> str:
+        """The group of entry points of other packages whose names are choices too; empty where there is none."""
+        return str(_extra(self.type).get("entry_points", ""))
 
     @property
     def section(self) -> str:
@@ -210,19 +236,7 @@ def _walk_settings(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator
             yield from _walk_settings(info.type, name + ".")
             continue
         default = info.default_factory() if info.default is msgspec.NODEFAULT else info.default
-        extra = _extra(info.type)
-        yield Key(
-            name=name,
-            type=info.type,
-            default=default,
-            doc=_description(info.type),
-            allowed=_allowed(info.type),
-            default_text=str(extra.get("default", "")) or _default_text(default),
-            confidential=bool(extra.get("confidential", False)),
-            regex=bool(extra.get("regex", False)),
-            choices=_choices(extra),
-            entry_points=str(extra.get("entry_points", "")),
-        )
+        yield Key(name=name, type=info.type, default=default)
 
 
 def _metas(type_: Any) -> list[Meta]:

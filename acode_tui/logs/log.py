@@ -2,7 +2,6 @@
 
 import fcntl
 import functools
-import json
 import logging
 import os
 import sys
@@ -229,6 +228,8 @@ def _redacted(value: Any) -> Any:
 
 
 def _to_json(value: Any, **_: Any) -> str:
+    import json  # with the first line
+
     # DEL is the one control character of ASCII that json leaves as it is.
     return json.dumps(value).replace("\x7f", "\\u007f")
 

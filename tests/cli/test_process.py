@@ -388,21 +388,22 @@ def test_an_interruption_after_the_output_keeps_the_exit_code(when: str, argumen
     assert bool(result.stdout) == (code == 0)
 
 
-def test_an_interruption_while_modules_are_imported_exits_130_without_output() -> None:
+@pytest.mark.parametrize("arguments", [[], ["session", "list"]], ids=["dashboard", "command"])
+def test_an_interruption_while_modules_are_imported_exits_130_without_output(arguments: list[str]) -> None:
     code = """
 import signal, sys
 from importlib.abc import MetaPathFinder
 
 class Pressing(MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == "acode_tui.cli.errors":
+        if name == "acode_tui.cli.invocation":
             signal.raise_signal(signal.SIGINT)
 
 sys.meta_path.insert(0, Pressing())
 from acode_tui.__main__ import main
 main()
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (130, "")
 
 
