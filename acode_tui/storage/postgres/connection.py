@@ -141,6 +141,7 @@ class PostgresConnectionFactory:
             options["ssl"] = await asyncio.to_thread(tls_argument, self.target)
         except TlsFileError as error:
             raise PostgresFault(unusable_tls_file(error)) from None
+        was_pooled = self.is_pooled
         connection = await self._log_in(*arguments, **self._with_cache(options))
         encoding = getattr(connection.get_settings(), "server_encoding", "UTF8")
         if encoding != "UTF8":
@@ -149,10 +150,10 @@ class PostgresConnectionFactory:
         if self._statement_cache is None and is_pooler(self.target) is None:
             with deadline(connection, self.command_timeout):
                 remember_pooler(self.target, pooled=await finds_pooler(connection))
-            if self.is_pooled:
-                # The driver decides about its cache when it connects.
-                connection.terminate()
-                connection = await self._log_in(*arguments, **self._with_cache(options))
+        if self.is_pooled and not was_pooled:
+            # Found by this one, or by another while this one logged in. The driver sizes its cache at a login.
+            connection.terminate()
+            connection = await self._log_in(*arguments, **self._with_cache(options))
         return connection
 
     def _with_cache(self, options: dict[str, Any]) -> dict[str, Any]:

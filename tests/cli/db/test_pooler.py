@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from acode_tui import open_workspace
+from acode_tui.storage.postgres.connection import PostgresConnectionFactory
 from acode_tui.storage.postgres.pooler import forget_poolers
 from tests.cli.conftest import Recorded, Run
 from tests.pgbouncer import Pooler, needs_pgbouncer
+from tests.storage.postgres.conftest import target_of
 from tests.storage.runs import make_run
 
 pytestmark = needs_pgbouncer
@@ -22,6 +24,8 @@ COMMANDS = (
     "db status",
     "db migrate",
     "db migrate --dry-run",
+    "db migrate status",
+    "db sync log",
     "db check --remote",
     "db validate --compare-checksums",
     "db recover --from postgres --dry-run",
@@ -29,13 +33,19 @@ COMMANDS = (
     "session list --source postgres",
     "session list --source postgres --search binary",
     "session show SESSION --source postgres",
+    "session history SESSION --source postgres",
     "search binary --source postgres",
+    "stats --source postgres",
     "db server status",
     "db server prune --older-than 90d --drop",
     "status",
     "diagnostics",
     "--headless --once",
 )
+
+
+COMMANDS_ON_THE_DATABASE = ("session list", "session show SESSION", "search binary", "stats")
+"""With the database itself as the workspace."""
 
 
 @pytest.fixture
@@ -55,7 +65,21 @@ async def test_every_command_works_through_a_transaction_pooler(run: Run, record
         expected = (0, 1) if command in ("status", "diagnostics") else (0,)  # an unread conflict, a full disk
         assert result.exit_code in expected, (command, result.stdout, result.stderr)
         assert "prepared statement" not in result.output
+    for command in COMMANDS_ON_THE_DATABASE:
+        forget_poolers()
+        words = command.replace("SESSION", recorded.session).split()
+        result = await asyncio.to_thread(run, "--workspace", pooler.url, *words)
+        assert result.exit_code == 0, (command, result.stdout, result.stderr)
     assert len(await pooler.database.fetch("SELECT 1 FROM sessions")) == 1
+
+
+async def test_connections_that_are_opened_together_all_learn_it(pooler: Pooler) -> None:
+    opened = await asyncio.gather(
+        *(PostgresConnectionFactory(target_of(pooler.database, port=pooler.port)).connect() for _ in range(4))
+    )
+    assert [connection._stmt_cache.get_max_size() for connection in opened] == [0] * 4
+    for connection in opened:
+        await connection.close()
 
 
 async def test_a_worker_learns_it_once_and_keeps_it(root: Path, pooler: Pooler) -> None:
