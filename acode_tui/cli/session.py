@@ -214,7 +214,7 @@ def show(invocation: Invocation, session_id: str, tree: bool, source: str, as_js
             ("user", graph.user_id),
             ("created", graph.created_at),
             ("updated", graph.updated_at),
-            *sorted((f"  {name}", _as_moment(value)) for name, value in (graph.metadata or {}).items()),
+            *sorted((f"  {name}", _readable(name, value)) for name, value in (graph.metadata or {}).items()),
         ]
     )
     click.echo()
@@ -251,8 +251,10 @@ def history(invocation: Invocation, session_id: str, source: str, as_json: bool)
         click.echo("its state has not changed since it was created")
 
 
-def _as_moment(value: object) -> object:
-    """A stored time as a moment; any other value unchanged."""
+def _readable(name: str, value: object) -> object:
+    """A stored time as a moment, a cost in dollars; any other value unchanged."""
+    if name == "cost" and isinstance(value, int | float):
+        return dollars(value)
     if isinstance(value, str):
         from acode_tui.domain.clock import parse_time
 

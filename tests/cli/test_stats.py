@@ -96,6 +96,7 @@ def test_what_it_says_where_there_is_nothing_and_what_it_refuses(run: Run) -> No
 def test_sessions_are_listed_by_what_they_cost(run: Run) -> None:
     lines = run("session", "list", "--sort", "cost").stdout.splitlines()
     assert [re.findall(r" (\$[\d.]+|-) +1 ", line) for line in lines[1:]] == [["$2.50"], ["$1.70"], ["-"]]
+    assert re.search(r"cost +\$2\.50\n", run("session", "show", lines[1].split()[0]).stdout)
     page = ("session", "list", "--sort", "cost", "--limit", "1", "--json")
     after = answer(run(*page, "--after", answer(run(*page))["nextCursor"]))
     assert [each["metadata"]["cwd"] for each in after["sessions"]] == ["/src/shop"]
