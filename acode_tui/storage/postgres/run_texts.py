@@ -12,7 +12,7 @@ from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.schema import TABLES, parent_of
 from acode_tui.domain.search.places import MAX_TEXT
 from acode_tui.domain.search.query import Query
-from acode_tui.domain.states import EntityType
+from acode_tui.domain.states import ArtifactType, EntityType
 from acode_tui.storage.postgres.identifiers import Connection
 from acode_tui.storage.postgres.rows import entity_from_row, has_known_names, select_column
 
@@ -31,10 +31,17 @@ async def read_runs(
         return {session.id: [session] for session in sessions}
     ids = [session.id for session in sessions]
     patterns = _patterns(query)
+    named = (query.tools, query.files, query.excluded.tools, query.excluded.files)
+    # Without a tool or a file to find, a call without the words is of no account, unless an artifact with them is its.
+    is_partial = patterns is not None and not any(named)
     below: dict[EntityType, _Below] = {}
-    for kind in (EntityType.SESSION_TASK, EntityType.STEP, EntityType.TOOL_CALL, EntityType.ARTIFACT):
+    for kind in (EntityType.SESSION_TASK, EntityType.STEP, EntityType.ARTIFACT, EntityType.TOOL_CALL):
         arguments = [ids] if patterns is None or kind in _READ_WHOLE else [ids, patterns]
-        statement = _select(schema, kind, filtered=len(arguments) == 2, paths=bool(query.files or query.excluded.files))
+        paths = bool(query.files or query.excluded.files)
+        statement = _select(schema, kind, filtered=len(arguments) == 2, paths=paths, partial=is_partial)
+        if is_partial and kind is EntityType.TOOL_CALL:
+            found = (artifact for every in below[EntityType.ARTIFACT].values() for artifact in every)
+            arguments.append(list({each.tool_call_id for each in found if each.tool_call_id is not None}))
         grouped = below[kind] = {}
         for row in await connection.fetch(statement, *arguments):
             if not has_known_names(kind, row):
@@ -71,30 +78,38 @@ def _may_match(text: str) -> str:
     return f'(lower({text} COLLATE "C") LIKE ANY($2::text[]) OR octet_length({text}) <> char_length({text}))'
 
 
-def _select(schema: str, kind: EntityType, *, filtered: bool, paths: bool) -> str:
+def _select(schema: str, kind: EntityType, *, filtered: bool, paths: bool, partial: bool) -> str:
+    """With ``partial`` calls and artifacts are left out of which no text may match, but the calls in $3."""
     table = TABLES[kind]
+    condition = ""
     chosen = {column.name: select_column(column) for column in table.columns}
     if kind is EntityType.TOOL_CALL and filtered:
         outcome = _may_match("concat(error_message, ' ', result::text)")
         chosen["result"] = f"CASE WHEN {outcome} THEN result END AS result"
         chosen["error_message"] = f"CASE WHEN {outcome} THEN error_message END AS error_message"
+        call = _may_match("concat(tool_name, ' ', parameters::text)")
+        if partial:
+            condition = f" AND ({outcome} OR {call} OR id = ANY($3::uuid[]))"
         if not paths:
-            call = _may_match("concat(tool_name, ' ', parameters::text)")
             chosen["parameters"] = f"CASE WHEN {call} THEN parameters END AS parameters"
     if kind is EntityType.ARTIFACT:
         content = f"substring(content FOR {MAX_TEXT})"
         if filtered:
             # Bytes beyond ASCII and backslashes are escaped by a backslash, and such texts are always read.
             text = f"encode({content}, 'escape')"
-            content = (
-                f'CASE WHEN lower(name COLLATE "C") LIKE ANY($2::text[]) OR octet_length(name) <> char_length(name) '
-                f"OR lower({text} COLLATE \"C\") LIKE ANY($2::text[]) OR strpos({text}, '\\') > 0 THEN {content} END"
+            held = (
+                f'lower(name COLLATE "C") LIKE ANY($2::text[]) OR octet_length(name) <> char_length(name) '
+                f"OR lower({text} COLLATE \"C\") LIKE ANY($2::text[]) OR strpos({text}, '\\') > 0"
             )
+            content = f"CASE WHEN {held} THEN {content} END"
+            if partial:
+                # Which task is the first with a prompt counts too, whatever the prompt says.
+                condition = f" AND (type = '{ArtifactType.USER_PROMPT.value}' OR {held})"
         chosen["content"] = f"{content} AS content"
     order = "created_at, id" if kind is EntityType.ARTIFACT else '"order", created_at, id'
     return (
         f"SELECT {', '.join(chosen.values())} FROM {schema}.{table.name} "  # noqa: S608
-        f"WHERE session_id = ANY($1::uuid[]) ORDER BY {order}"
+        f"WHERE session_id = ANY($1::uuid[]){condition} ORDER BY {order}"
     )
 
 

@@ -93,10 +93,7 @@ class PostgresRunSearch:
         before, hits, scanned, ended = request.after, 0, 0, True
         last: tuple[Session, int, datetime | None] | None = None
         matcher = Matcher(connection, self._schema, request.query)
-        async for sessions in self._candidates(connection, request):
-            if hits > request.limit or scanned >= RUNS_A_PAGE:
-                ended = False
-                break
+        async for sessions, has_more in self._candidates(connection, request):
             last = sessions[-1], 0, None
             for session, places in await matcher.places(sessions):
                 skipped = places_before(before, session, places)
@@ -105,25 +102,45 @@ class PostgresRunSearch:
                 if session.id == sessions[-1].id:
                     last = session, len(places), None
             scanned += len(sessions)
+            if has_more and (hits > request.limit or scanned >= RUNS_A_PAGE):
+                ended = False
+                break
         page = search_page(runs, request, total=hits if ended and before is None else None)
         if page.next_cursor is not None or ended or last is None:
             return page
         return SearchPage(hits=page.hits, next_cursor=encode_search_cursor(*last), total=None)
 
-    async def _candidates(self, connection: Connection, request: SearchRequest) -> AsyncIterator[list[Session]]:
-        """The sessions that may match, newest first, from the one of the request's position on, in groups."""
-        few = await find_few(connection, self._schema, request.query)
+    async def _candidates(
+        self, connection: Connection, request: SearchRequest
+    ) -> AsyncIterator[tuple[list[Session], bool]]:
+        """The sessions that may match, newest first, from the one of the request's position on, in groups.
+
+        With each group whether there is another behind it.
+        """
         near = not await self._pool.is_distributed(connection, self._schema_name)
-        candidates = SessionCandidates(connection, self._schema, request.query, few, near=near)
+        candidates = SessionCandidates(connection, self._schema, request.query, (), near=near)
         position, comparison, size = request.after, "<=", FIRST_RUNS
-        while True:
-            rows = await candidates.fetch(partial(_select, position=position, comparison=comparison, size=size), size)
-            sessions = [Session(**entity_values(_SESSIONS.columns, row)) for row in rows]
-            if sessions:
-                yield sessions
-            if len(sessions) < size:
-                return
-            position, comparison = SearchPosition(format_time(sessions[-1].updated_at), sessions[-1].id, 0), "<"
+        is_counted, read, has_more = False, list[Session](), True
+        while has_more or read:
+            if not read:
+                # One more than the group, which says whether there is another.
+                asked = size + 1
+                select = partial(_select, position=position, comparison=comparison)
+                rows = None if is_counted else await candidates.probe(partial(select, size=asked), asked)
+                if rows is None:
+                    if not is_counted:
+                        await candidates.count()
+                        is_counted = True
+                    # To collect the sessions that few have, and to sort them, takes as long for one group as for all.
+                    asked = MOST_RUNS + 1 if candidates.are_few else asked
+                    rows = await candidates.fetch(partial(select, size=asked), asked)
+                read = [Session(**entity_values(_SESSIONS.columns, row)) for row in rows[: asked - 1]]
+                has_more = len(rows) == asked
+                if not read:
+                    return
+            group, read = read[:size], read[size:]
+            yield group, has_more or bool(read)
+            position, comparison = SearchPosition(format_time(group[-1].updated_at), group[-1].id, 0), "<"
             size = min(size * 2, MOST_RUNS)
 
 

@@ -21,6 +21,9 @@ FEW = 2_000
 WINDOW = 1_000
 """Sessions that are asked one by one for a group. Each costs up to 30 microseconds, most of it for decompression."""
 
+PROBED = 20
+"""Sessions that are asked before it is counted how many have a lexeme: that takes 10 ms for each that 100,000 have."""
+
 _AT_WORK = (SessionState.PLANNING, SessionState.EXECUTING, SessionState.AWAITING_APPROVAL)
 _SHORT = 3
 """Characters of a prefix that so many sessions have that they are not even counted: the count would read far more."""
@@ -39,12 +42,15 @@ class SessionSelect:
     lexeme are collected first, which takes as long whatever is asked.
     """
 
-    def __init__(self, schema: str, query: Query, few: tuple[str, ...] = (), *, near: bool = False) -> None:
+    def __init__(
+        self, schema: str, query: Query, few: tuple[str, ...] = (), *, near: bool = False, window: int = WINDOW
+    ) -> None:
         """``schema`` is quoted; ``few`` are the lexemes that ``find_few`` found."""
         self.values: list[Any] = []
         self._schema = schema
         self._query = query
         self._near = near
+        self._window = window
         wanted = wanted_lexemes(query)
         self._columns = self._of_columns()
         if few:
@@ -71,7 +77,7 @@ class SessionSelect:
         columns = _all_of([*self._columns, *conditions, _KNOWN_STATE])
         source, where = f"{self._schema}.sessions AS s", _all_of([columns, *self._lexemes])
         if self._near and self._lexemes:
-            source = f"(SELECT s.* FROM {source} WHERE {columns} ORDER BY {order} LIMIT {WINDOW}) AS s"  # noqa: S608
+            source = f"(SELECT s.* FROM {source} WHERE {columns} ORDER BY {order} LIMIT {self._window}) AS s"  # noqa: S608
             where = _all_of(self._lexemes)
         return f"SELECT s.*{also} FROM {source} WHERE {where} ORDER BY {order} LIMIT {limit}"  # noqa: S608
 
@@ -137,6 +143,21 @@ class SessionCandidates:
     def are_few(self) -> bool:
         """Whether there is a lexeme that only few sessions have."""
         return bool(self._few)
+
+    async def probe(self, make: Callable[[SessionSelect], str], size: int) -> Sequence[Mapping[str, Any]] | None:
+        """``size`` rows, where the next sessions in the order have as many; no lexeme is counted before.
+
+        None where they have fewer.
+        """
+        if not self._near or self._few or size > PROBED // 4:
+            return None
+        select = SessionSelect(self._schema, self.query, near=True, window=PROBED)
+        rows: list[asyncpg.Record] = await self.connection.fetch(make(select), *select.values)
+        return rows if len(rows) == size or not select.asks_sessions else None
+
+    async def count(self) -> None:
+        """Find out which lexemes few sessions have, where that was not given."""
+        self._few = await find_few(self.connection, self._schema, self.query)
 
     async def fetch(self, make: Callable[[SessionSelect], str], size: int) -> Sequence[Mapping[str, Any]]:
         """At most ``size`` rows, which ``make`` gives the statement for. Fewer only where there are no more."""

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from acode_tui.domain.entities import Entity, SessionGraph, ToolCallGraph
 from acode_tui.domain.errors import SchemaMismatchError, ValidationError
-from acode_tui.domain.search.query import parse_query
-from acode_tui.domain.states import EntityType
+from acode_tui.domain.search.query import Query, parse_query
+from acode_tui.domain.states import ArtifactType, EntityType
 from acode_tui.storage.ports import SearchHit, SessionFilter
 from acode_tui.storage.postgres import matcher, session_conditions, session_pages
 from acode_tui.storage.postgres import search as search_module
@@ -302,6 +302,46 @@ async def test_a_page_ends_where_too_many_runs_were_read_for_it(
     assert [hit.session_id for hit in hits] == [runs[-1].id, runs[-2].id]
     reader = PostgresRunStateReader(pool, wall=lambda: NOW)
     assert await listed(reader, '"login cookie"') == [runs[-1].id, runs[-2].id]
+
+
+async def test_lexemes_are_counted_only_where_the_next_sessions_do_not_fill_the_page(
+    laptop: Machine, search: PostgresRunSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [make_run("login", at=T0 + timedelta(minutes=number)) for number in range(7)] + [make_run("cookie")]
+    await laptop.send(*(row for run in runs for row in plain(run)))
+    counted: list[str] = []
+    plain_count = session_conditions.find_few
+
+    async def find_few(connection: Any, schema: str, query: Query) -> tuple[str, ...]:
+        counted.append(query.terms[0].text)
+        return await plain_count(connection, schema, query)
+
+    monkeypatch.setattr(session_conditions, "find_few", find_few)
+    page = await search.search("login", limit=3)
+    assert [hit.session_id for hit in page.hits] == [run.id for run in runs[6:3:-1]]
+    assert (counted, page.total) == ([], None)
+    for text, expected in (("cookie", 1), ("login", 7)):
+        page = await search.search(text)
+        assert (len(page.hits), page.total, counted[-1:]) == (expected, expected, [text])
+
+
+async def test_the_first_prompt_tells_what_a_description_repeats_although_it_has_no_word(
+    laptop: Machine, search: PostgresRunSearch
+) -> None:
+    answered = (ArtifactType.MODEL_RESPONSE, "answer", "the cookie is set"), (ArtifactType.COMMAND_OUTPUT, "out", "no")
+    run, later = (
+        make_run("login now", (call("Bash", artifacts=answered),), prompt="hello"),
+        make_run(prompt="login now"),
+    )
+    (task,) = later.tasks
+    said = tuple(msgspec.structs.replace(each, session_id=run.id) for each in task.artifacts)
+    task = msgspec.structs.replace(task, session_id=run.id, order=1, steps=(), artifacts=said)
+    run = msgspec.structs.replace(run, tasks=(*run.tasks, task))
+    await laptop.send(*plain(run))
+    for text, kinds in (("login", ["session", "prompt"]), ("cookie", ["answer"])):
+        hits = await every_hit(search, text)
+        assert hits == linear_search([run], text, now=NOW)
+        assert [hit.kind for hit in hits] == kinds
 
 
 async def test_bad_queries_and_cursors_are_refused(search: PostgresRunSearch, laptop: Machine) -> None:
