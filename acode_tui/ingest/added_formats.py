@@ -18,12 +18,26 @@ T = TypeVar("T")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
+_looks = True
+
+
+def assume_none() -> None:
+    """Do not look for packages in this process: the one that started it has, and found none.
+
+    Looking reads the metadata of every installed package. Call it before the first look.
+    """
+    global _looks
+    _looks = False
+
+
 @cache
 def added_formats() -> tuple[TranscriptFormat, ...]:
     """The formats of installed packages, by the entry points of ``acode_tui.formats``, loaded once a process.
 
     An entry point names a ``TranscriptFormat``, or what makes one when it is called without arguments.
     """
+    if not _looks:
+        return ()
     return tuple(found for entry in plugins.entry_points(plugins.FORMATS) if (found := _load(entry)) is not None)
 
 

@@ -17,6 +17,7 @@ from threading import Lock
 
 import msgspec
 
+from acode_tui.ingest.added_formats import added_formats
 from acode_tui.ingest.cursor import decode_state
 from acode_tui.ingest.groups import DueFile, GroupReader, Prepare, PreparedFile
 from acode_tui.ingest.reader_process import (
@@ -38,7 +39,7 @@ PARALLEL_BYTES = 8 * 1024 * 1024
 READY_SECONDS = 0.0
 """How long a group waits for the reader to be ready before it is read in this process."""
 
-_READER = "from acode_tui.ingest.reader_process import main; main(int(sys.argv[1]), sys.argv[2])"
+_READER = "from acode_tui.ingest.reader_process import main; main(int(sys.argv[1]), *sys.argv[2:])"
 
 log = get_logger("acode_tui.ingest")
 
@@ -150,7 +151,7 @@ class ReaderProcess:
             descriptor = theirs.fileno()
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and nothing from outside
-                    python_command(_READER, str(descriptor), prepare),
+                    python_command(_READER, str(descriptor), prepare, *(added.name for added in added_formats())),
                     env=environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

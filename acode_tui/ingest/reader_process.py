@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.validation import Limits
+from acode_tui.ingest.added_formats import assume_none
 from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.groups import DueFile, GroupReader, Prepare, PreparedFile
 from acode_tui.ingest.registry import formats
@@ -24,8 +25,13 @@ from acode_tui.storage.transcript_ports import TranscriptFile
 from acode_tui.version import VERSION
 
 
-def main(descriptor: int, prepare: str) -> None:
-    """Serve one import over the socket of this descriptor. ``prepare`` names a function as ``module:name``."""
+def main(descriptor: int, prepare: str, *added: str) -> None:
+    """Serve one import over the socket of this descriptor. ``prepare`` names a function as ``module:name``.
+
+    ``added`` are the names of the formats of other packages: without any, this process does not look for them.
+    """
+    if not added:
+        assume_none()
     # Ctrl-C is for the import, which then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as end:

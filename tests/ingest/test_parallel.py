@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -432,9 +433,31 @@ def test_the_reading_process_loads_nothing_that_reading_does_not_take() -> None:
     program = (
         "import sys, pkgutil, acode_tui.ingest.reader_process\n"
         f"pkgutil.resolve_name({parallel.function_name(prepare_run)!r})\n"
+        "from acode_tui.ingest.added_formats import assume_none\n"
+        "from acode_tui.ingest.registry import formats\n"
+        "assume_none()\n"
+        "formats()\n"
         "print(*sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(shown.stdout.split())
     assert {"acode_tui.ingest.claude.reader", "acode_tui.storage.sqlite.rows"} <= loaded
     assert not loaded & {"asyncio", "aiosqlite", "subprocess", "logging", "acode_tui.config", "acode_tui.logs", "isal"}
+    assert "importlib.metadata" not in loaded, "it looks for formats of other packages"
+
+
+def test_the_reading_process_looks_for_formats_of_packages_where_there_are_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands: list[list[str]] = []
+
+    class Started:
+        def __init__(self, command: list[str], **_: object) -> None:
+            commands.append(command)
+
+    monkeypatch.setattr(subprocess, "Popen", Started)
+    for names in ((), ("mine",)):
+        added = tuple(SimpleNamespace(name=name) for name in names)
+        monkeypatch.setattr(parallel, "added_formats", lambda added=added: added)
+        parallel.ReaderProcess("module:name").close()
+    assert [command[-1] for command in commands] == ["module:name", "mine"]
