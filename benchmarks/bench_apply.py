@@ -112,7 +112,7 @@ async def bare_rates(server: Server, name: str, rows: Sequence[Entity]) -> tuple
 async def unnest_rate(url: str, rows: Sequence[Entity], *, batch: int = BATCH) -> float:
     """Rows a second of one upsert statement for each batch."""
     connection = await asyncpg.connect(url)
-    prepared = [_arrays(each) for each in _batches(rows, batch)]
+    prepared = [unnest_arrays(each) for each in _batches(rows, batch)]
     started = perf_counter()
     for arrays in prepared:
         await connection.execute(_UNNEST, WORKSPACE, *arrays)
@@ -121,7 +121,7 @@ async def unnest_rate(url: str, rows: Sequence[Entity], *, batch: int = BATCH) -
     return len(rows) / elapsed
 
 
-def _arrays(rows: Sequence[Entity]) -> list[list[Any]]:
+def unnest_arrays(rows: Sequence[Entity]) -> list[list[Any]]:
     return [column for kind in TABLES for column in _columns(kind, [row for row in rows if row.kind is kind])]
 
 
@@ -138,16 +138,16 @@ async def _row_by_row_rate(url: str, rows: Sequence[Entity]) -> float:
 
 
 def _columns(kind: EntityType, rows: Sequence[Entity]) -> list[list[Any]]:
-    return [column_values(column, rows) for column in _own_columns(kind)]
+    return [column_values(column, rows) for column in own_columns(kind)]
 
 
-def _own_columns(kind: EntityType) -> list[Column]:
+def own_columns(kind: EntityType) -> list[Column]:
     return [column for column in stored_columns(TABLES[kind]) if column.name != "workspace_id"]
 
 
 def _upsert_sql(kind: EntityType, values: str) -> str:
     """An upsert of ``values``: a SELECT or VALUES of the table's columns, the workspace and a ``change_seq``."""
-    names = [f'"{column.name}"' for column in _own_columns(kind)]
+    names = [f'"{column.name}"' for column in own_columns(kind)]
     key = "(id)" if kind is EntityType.SESSION else "(session_id, id)"
     sets = ", ".join(f"{name} = EXCLUDED.{name}" for name in names)
     columns = ", ".join(names)
@@ -158,24 +158,26 @@ def _upsert_sql(kind: EntityType, values: str) -> str:
 
 
 def _one_row_sql(kind: EntityType) -> str:
-    parameters = ", ".join(f"${number}" for number, _ in enumerate(_own_columns(kind), 2))
+    parameters = ", ".join(f"${number}" for number, _ in enumerate(own_columns(kind), 2))
     return _upsert_sql(kind, f"VALUES ({parameters}, $1, 1)")
 
 
 def _unnest_sql() -> str:
-    """One statement for the arrays of all tables: a foreign key is checked at its end."""
+    """The upserts of one statement for the arrays of all tables: a foreign key is checked at its end."""
     numbers = count(2)
     parts = []
     for kind, table in TABLES.items():
-        names = ", ".join(f'"{column.name}"' for column in _own_columns(kind))
-        arrays = ", ".join(f"${next(numbers)}::{PG_TYPES[column.kind]}[]" for column in _own_columns(kind))
+        names = ", ".join(f'"{column.name}"' for column in own_columns(kind))
+        arrays = ", ".join(f"${next(numbers)}::{PG_TYPES[column.kind]}[]" for column in own_columns(kind))
         select = f"SELECT {names}, $1::uuid, 1 FROM unnest({arrays}) AS u ({names})"
         parts.append(f"{table.name}_written AS ({_upsert_sql(kind, select)})")
-    return f"WITH {', '.join(parts)} SELECT"
+    return f"WITH {', '.join(parts)}"
 
 
 _ONE_ROW = {kind: _one_row_sql(kind) for kind in TABLES}
-_UNNEST = _unnest_sql()
+UNNEST_PARTS = _unnest_sql()
+"""The upserts of all tables, each as a part of a WITH, which a SELECT has to follow."""
+_UNNEST = f"{UNNEST_PARTS} SELECT"
 
 
 R = TypeVar("R")

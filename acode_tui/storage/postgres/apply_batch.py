@@ -37,7 +37,7 @@ from acode_tui.storage.delivery_protocol import (
 )
 from acode_tui.storage.ports import Conflict
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
-from acode_tui.storage.postgres.batch_lexemes import Lexemes, lexemes_by_session, search_arrays
+from acode_tui.storage.postgres.batch_lexemes import Lexemes, lexemes_by_session, search_arrays, without_sent
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, pruned_run
 from acode_tui.storage.postgres.identifiers import Connection
 from acode_tui.storage.postgres.incoming import read_incoming
@@ -63,6 +63,7 @@ async def deliver(
     idle_timeout: float,
     only_as_based: bool = False,
     indexed: Collection[str] = (),
+    sent_lexemes: Lexemes | None = None,
     delivery_type: "type[Delivery] | None" = None,
 ) -> ApplyReply:
     """Deliver a batch. ``idle_timeout`` in seconds; the server's rows that are read have to fulfil ``incoming``.
@@ -71,7 +72,8 @@ async def deliver(
 
     ``only_as_based``: the batch is written as a whole, each row over the version that its record is based on, or
     nothing of it is and PostgresFault (OUTDATED) is raised. A batch that was delivered before is a duplicate.
-    ``indexed`` are ids of rows whose texts are in the search index as they are.
+    ``indexed`` are ids of rows whose texts are in the search index as they are. ``sent_lexemes`` are those that the
+    sessions have in it for sure; they are not sent again, and those of this batch are added once it is committed.
 
     ``incarnation`` and ``known_seq`` are the head as the caller last saw it: PostgresFault (REMOTE_BEHIND) if the
     server's head differs or is lower. Errors of the driver are raised after a rollback. ValueError for a batch that is
@@ -82,6 +84,8 @@ async def deliver(
     delivery.only_present = only_as_based
     # Before the head is locked: a batch may have eight megabytes of text.
     lexemes = await lexemes_by_session([row.entity for row in batch if row.entity.id not in indexed])
+    if sent_lexemes is not None:
+        lexemes = without_sent(lexemes, sent_lexemes)
     milliseconds = max(1000, round(idle_timeout * 1000))
     # If this machine vanishes, the server must not hold the head's lock for as long as TCP believes in it.
     begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
@@ -102,6 +106,9 @@ async def deliver(
             connection.terminate()
         raise
     await connection.execute("COMMIT")
+    if sent_lexemes is not None:
+        for session_id, found in lexemes.items():
+            sent_lexemes.setdefault(session_id, {}).update(found)
     return ApplyReply(results=results, change_seq=change_seq)
 
 

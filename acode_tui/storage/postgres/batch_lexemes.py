@@ -41,6 +41,18 @@ def _move(texts: dict[str, list[str]], found: Lexemes) -> None:
     texts.clear()
 
 
+def without_sent(lexemes: Lexemes, sent: Lexemes) -> Lexemes:
+    """The lexemes that were not sent before, of the sessions that have such."""
+    new: Lexemes = {}
+    for session_id, found in lexemes.items():
+        before = sent.get(session_id)
+        if before is None:
+            new[session_id] = found
+        elif not before.keys() >= found.keys():
+            new[session_id] = {lexeme: None for lexeme in found if lexeme not in before}
+    return new
+
+
 def search_arrays(lexemes: Lexemes, *, first_part: int = 0) -> list[list[Any]]:
     """The arrays of session ids, parts and joined lexemes, in the order of the sessions' ids."""
     rows = [

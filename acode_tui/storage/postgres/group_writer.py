@@ -26,7 +26,7 @@ from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import ApplyRow, FaultKind, Head, PostgresFault
 from acode_tui.storage.postgres.errors import translate
 from acode_tui.storage.postgres.identifiers import Connection, quoted_schema
-from acode_tui.storage.postgres.known_rows import MOST_ROWS, KnownRows, Need
+from acode_tui.storage.postgres.known_rows import KnownRows, Need
 from acode_tui.storage.postgres.planned_writes import PlannedWrites
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 
@@ -218,7 +218,7 @@ class GroupWriter:
         return self._redact(answer)
 
     async def _load(self, group: Sequence[_Queued]) -> None:
-        if len(self._known) > MOST_ROWS:
+        if self._known.is_full:
             self._known.clear()
         missing = self._known.missing([need for queued in group for need in queued.write.needs])
         loading = [queued.write for queued in group if queued.write.loads]
@@ -274,6 +274,7 @@ class GroupWriter:
                     incarnation=self._head.incarnation,
                     only_as_based=True,
                     indexed=indexed,
+                    sent_lexemes=self._known.lexemes,
                 )
             except PostgresFault as error:
                 kind, sqlstate = error.fault.kind, error.fault.sqlstate

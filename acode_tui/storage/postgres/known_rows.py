@@ -13,11 +13,15 @@ from acode_tui.domain.entities import Entity, Session, SessionTask, Step, ToolCa
 from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.storage.postgres.batch_lexemes import Lexemes
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid
 from acode_tui.storage.postgres.rows import entity_from_row, has_known_names, select_list
 
 MOST_ROWS = 20_000
 """How many rows are kept: beyond that everything is forgotten, and what is needed is read again."""
+
+MOST_LEXEMES = 200_000
+"""The same of lexemes: about 20 MB."""
 
 HOLDERS = (EntityType.SESSION_TASK, EntityType.STEP, EntityType.TOOL_CALL)
 """The kinds of rows that artifacts hang on."""
@@ -57,6 +61,8 @@ class KnownRows:
         self.unreadable: set[str] = set()
         self.digests: dict[str, bytes] = {}
         """Digests of sessions' contents: only the stamps of most of them change."""
+        self.lexemes: Lexemes = {}
+        """What the search index has of sessions: a transaction that adds to it writes the session's row too."""
         self._children: dict[str, Children] = {}
         self._paused_from: dict[str, SessionState | None] = {}
 
@@ -65,8 +71,13 @@ class KnownRows:
 
     def clear(self) -> None:
         """Forget everything."""
-        for part in (self.rows, self.unreadable, self.digests, self._children, self._paused_from):
+        for part in (self.rows, self.unreadable, self.digests, self.lexemes, self._children, self._paused_from):
             part.clear()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to forget everything."""
+        return len(self.rows) > MOST_ROWS or sum(map(len, self.lexemes.values())) > MOST_LEXEMES
 
     def find(self, need: Need) -> Any:
         """The row of a need that was loaded; None if there is none. Raises IntegrityError where it cannot be read."""

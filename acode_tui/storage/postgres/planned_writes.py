@@ -55,7 +55,7 @@ class PlannedWrites:
                 raise no_holder(need.id) if need.kinds == HOLDERS else not_found(need.kinds[0], need.id)
             self.require_own(self.known.session_of(above))
             place = self._place_below(entity.kind, above)
-            if "order" in TABLES[entity.kind].column_names:
+            if entity.kind in _ORDERED:
                 place["order"] = self.known.children(above.id).next_order
         now = self.tick()
         row = entity(id=own_id or new_id(), created_at=now, updated_at=now, **place, **fields)
@@ -153,3 +153,4 @@ class PlannedWrites:
 
 
 _DEPTH = {kind: depth for depth, kind in enumerate(TABLES)}
+_ORDERED = frozenset(kind for kind, table in TABLES.items() if "order" in table.column_names)

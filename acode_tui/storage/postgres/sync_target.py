@@ -37,6 +37,7 @@ from acode_tui.storage.postgres import migrate
 from acode_tui.storage.postgres.apply_batch import deliver, held_otherwise
 from acode_tui.storage.postgres.apply_distributed import DistributedDelivery, held_otherwise_distributed
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
+from acode_tui.storage.postgres.batch_lexemes import Lexemes
 from acode_tui.storage.postgres.citus import is_distributed
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory, deadline
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, foreign_workspace, translate_to_fault
@@ -195,13 +196,14 @@ class PostgresSyncTarget:
         cursor: int = 0,
         only_as_based: bool = False,
         indexed: Collection[str] = (),
+        sent_lexemes: Lexemes | None = None,
     ) -> ApplyReply:
         """Deliver a batch in one transaction. Raises ValueError if it has two records of one entity or key.
 
         ``incarnation`` and ``cursor`` are the head as the caller last saw it. If the server has another incarnation or
         a lower number, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server refuses fails
-        the whole batch, with the reason as the fault; the caller halves the batch to find it. ``only_as_based`` and
-        ``indexed``: see ``apply_batch.deliver``.
+        the whole batch, with the reason as the fault; the caller halves the batch to find it. ``only_as_based``,
+        ``indexed`` and ``sent_lexemes``: see ``apply_batch.deliver``.
         """
         async with self._open(for_batch=True) as connection:
             return await deliver(
@@ -218,6 +220,7 @@ class PostgresSyncTarget:
                 idle_timeout=self._connections.command_timeout,
                 only_as_based=only_as_based,
                 indexed=indexed,
+                sent_lexemes=sent_lexemes,
             )
 
     async def pull(

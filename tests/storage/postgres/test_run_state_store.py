@@ -126,6 +126,25 @@ async def test_of_two_processes_that_change_one_run_each_sees_what_the_other_wro
         await Server(one, pg_database).require_sound()
 
 
+async def indexed_words(database: Database, session_id: str) -> list[str]:
+    """What the search index has of a session."""
+    rows = await database.fetch(
+        f"SELECT unnest(tsvector_to_array(document)) AS lexeme FROM session_search WHERE session_id = '{session_id}'"
+    )
+    return [row["lexeme"] for row in rows]
+
+
+async def test_each_word_is_in_the_search_index_once_whichever_process_wrote_it_first(pg_database: Database) -> None:
+    async with open_direct(pg_database) as one, open_direct(pg_database) as two:
+        made = await whole_run(one)
+        # Where the other process wrote last, the first attempt writes nothing, so its words are sent with the second.
+        for store, word in ((two, "heron"), (one, "zebra"), (two, "otter"), (two, "zebra"), (two, "heron")):
+            await store.add_tool_call(made["step"], word)
+    found = await indexed_words(pg_database, made["session"])
+    assert {"heron", "zebra", "otter", "tool=heron", "tool=zebra", "tool=otter"} <= set(found)
+    assert len(found) == len(set(found))
+
+
 async def test_a_run_of_another_workspace_is_read_and_not_written(
     store: PostgresRunStateStore, pg_database: Database
 ) -> None:
@@ -179,6 +198,7 @@ async def test_a_write_whose_connection_is_lost_is_there_once(pg_database: Datab
         graph = await store.get_with_hierarchy(session.id)
         assert [task.id for task in graph.tasks[:5]] == [task.id for task in tasks]
         assert [task.order for task in graph.tasks] == list(range(6))
+        assert {"task", "0", "4", "afterwards"} <= set(await indexed_words(pg_database, session.id))
         await Server(store, pg_database).require_sound()
 
 
