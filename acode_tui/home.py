@@ -32,3 +32,13 @@ def state_folder() -> Path:
         return platformdirs.user_state_path("acode-tui")
     except (RuntimeError, KeyError):
         return NO_HOME / ".local" / "state" / "acode-tui"
+
+
+def cache_folder() -> Path:
+    """The program's folder in the platform's folder for what can be made again. Never raises."""
+    import platformdirs
+
+    try:
+        return platformdirs.user_cache_path("acode-tui")
+    except (RuntimeError, KeyError):
+        return NO_HOME / ".cache" / "acode-tui"

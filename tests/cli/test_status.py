@@ -280,7 +280,9 @@ async def test_a_reachable_server_is_checked_on_both_sides(
     shutil.rmtree(root / ".agent" / "logs", ignore_errors=True)
 
 
-@pytest.mark.parametrize("command", ["status", "db status", "session list", "config show", "diagnostics", "trust"])
+@pytest.mark.parametrize(
+    "command", ["status", "db status", "session list", "config show", "diagnostics", "trust", "stats"]
+)
 def test_a_user_without_a_home_has_every_command(
     run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
@@ -289,7 +291,7 @@ def test_a_user_without_a_home_has_every_command(
     def unknown(uid: int) -> Any:
         raise KeyError(uid)
 
-    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", unknown)
     result = run(*command.split())

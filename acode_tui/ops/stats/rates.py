@@ -9,6 +9,7 @@ import msgspec
 
 from acode_tui.domain.figures import GIVEN, NANO, ONE_HOUR
 from acode_tui.files import make_private_folder, replacing
+from acode_tui.home import cache_folder
 from acode_tui.logs import get_logger
 from acode_tui.plain_files import reading_plain
 from acode_tui.processes import environment, python_command
@@ -106,11 +107,7 @@ class PriceList:
         return self._known
 
     def _path(self) -> Path:
-        folder = self._folder
-        if folder is None:
-            import platformdirs
-
-            folder = platformdirs.user_cache_path("acode-tui")
+        folder = cache_folder() if self._folder is None else self._folder
         return folder / f"prices-{version('genai-prices')}-{_FORM}.json"
 
     def _load(self) -> Answer:
