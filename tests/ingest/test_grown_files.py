@@ -106,6 +106,26 @@ async def test_a_copy_of_a_transcript_that_is_older_or_has_another_name_changes_
     assert {found: kept[found] for found in expected} == expected
 
 
+async def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = age(conversation().write(tmp_path / f"{SESSION}.jsonl"))
+    take = ClaudeReader.take
+
+    def replacing(self: ClaudeReader, line: int, raw: bytes, record: Any) -> None:
+        if line == 2:
+            other = Claude()
+            other.user("Another way")
+            other.write(tmp_path / "new").replace(path)
+        take(self, line, raw, record)
+
+    monkeypatch.setattr(ClaudeReader, "take", replacing)
+    assert (await run_import(workspace, path)).steps == 8
+    monkeypatch.setattr(ClaudeReader, "take", take)
+    assert (await run_import(workspace, path)).tasks == 1
+    assert [task.title for task in (await stored(workspace)).tasks] == ["Another way"]
+
+
 async def test_only_what_is_new_is_read_and_compared(
     workspace: Workspace, tmp_path: Path, wholes: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

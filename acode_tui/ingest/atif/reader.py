@@ -161,6 +161,8 @@ class AtifReader:
                 if draft is not None and content:
                     draft.artifacts.append(_output(f"result {index}", "observation", content, at, _own(result)))
                 continue
+            if child := _child_of(result):
+                call.facts["childSessionId"] = self._reader.session_id(child)
             # The format has no sign of failure: a result is what the tool returned, unless an export says more.
             if call.is_open:
                 call.complete(_SUCCEEDED, at)
@@ -186,6 +188,15 @@ def _own(part: dict[str, Any]) -> dict[str, Any] | None:
     extra = part.get("extra")
     own = extra.get("acode_tui") if type(extra) is dict else None
     return own if type(own) is dict else None
+
+
+def _child_of(result: dict[str, Any]) -> str:
+    """The id of the trajectory of the subagent that a call started; empty where there is none."""
+    given = result.get("subagent_trajectory_ref")
+    child = given[0] if type(given) is list and given else given
+    if type(child) is not dict:
+        return ""
+    return label(child.get("trajectory_id")) or label(child.get("session_id"))
 
 
 _TYPES = {type.value: type for type in ArtifactType}

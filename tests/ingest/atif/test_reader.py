@@ -74,11 +74,12 @@ def test_a_result_that_fits_no_call_is_kept_by_its_step() -> None:
 
 
 def test_copied_steps_do_not_count_and_subagents_are_sessions_of_their_own() -> None:
+    named = {"source_call_id": "c", "content": "Yes", "subagent_trajectory_ref": [{"trajectory_id": "t-2"}]}
     child = {"trajectory_id": "t-2", "steps": [{"source": "user", "message": "Help"}, agent("Yes")]}
     data = document(
         {"source": "user", "message": "Before", "is_copied_context": True},
         {"source": "user", "message": "Go on"},
-        agent("Done"),
+        agent("Done", tool_calls=[{"tool_call_id": "c"}], observation={"results": [named]}),
         subagent_trajectories=[child],
     )
     parent, sub = read([data], format="atif").graphs
@@ -86,6 +87,7 @@ def test_copied_steps_do_not_count_and_subagents_are_sessions_of_their_own() -> 
     assert [task.title for task in sub.tasks] == ["Help"]
     assert sub.metadata is not None
     assert sub.metadata["parentSessionId"] == parent.id
+    assert [call.result["childSessionId"] for call in calls_of(parent)] == [sub.id]
 
 
 def test_parts_of_a_message_and_names_of_images_are_kept() -> None:
