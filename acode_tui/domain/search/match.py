@@ -135,14 +135,15 @@ def snippet_parts(line: str) -> list[tuple[str, bool]]:
 def _matches(term: Term, text: str) -> Iterator[Span]:
     if not term.tokens:
         return
-    plain, foreign, folded = _prepared(text)
-    # Most texts lack one of the tokens, and a search in a string is the fastest test there is.
-    if not all(token in folded for token in term.tokens):
-        return
+    plain, foreign = _prepared(text)
     if foreign and (written := _written(term)) and _has_unspaced_as_written(plain):
         at = -1
         while (at := plain.find(written, at + 1)) >= 0:
             yield at, at + len(written)
+        return
+    folded = _folded(plain, foreign)
+    # Most texts lack one of the tokens, and a search in a string is the fastest test there is.
+    if not all(token in folded for token in term.tokens):
         return
     runs = _ascii_runs(term, plain, plain.lower() if foreign else folded)
     if foreign:
@@ -165,14 +166,19 @@ def _matches(term: Term, text: str) -> Iterator[Span]:
 
 
 @lru_cache(4)
-def _prepared(text: str) -> tuple[str, bool, str]:
-    """A text with its words separated, whether any is beyond ASCII, and what all of its tokens stand in.
+def _prepared(text: str) -> tuple[str, bool]:
+    """A text with its words separated, and whether any is beyond ASCII.
 
     Kept, for each term of a query is looked for in a text, and what is found is shown.
     """
     plain = separated(text)
-    foreign = has_foreign_words(plain)
-    return plain, foreign, fold_words(plain) if foreign else plain.lower()
+    return plain, has_foreign_words(plain)
+
+
+@lru_cache(4)
+def _folded(plain: str, foreign: bool) -> str:
+    """What all tokens of such a text stand in."""
+    return fold_words(plain) if foreign else plain.lower()
 
 
 @lru_cache(64)
