@@ -8,6 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from textual import on
+from textual.events import ScreenResume
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
@@ -38,6 +39,7 @@ class LiveScreen(Screen[Result]):
         self._timer: Timer | None = None
         self._frames = FrameTimer(self._on_timer_update, lambda error: self.app._handle_exception(error))
         self._reading = False
+        self._was_shown = False
         self._stale = True
         self._seen: int | None = None
         self._reported_error = ""
@@ -94,7 +96,10 @@ class LiveScreen(Screen[Result]):
         if self._timer is not None:
             self._timer.pause()
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        # Textual's own handler comes after this one. The first time every style has just been applied.
+        event.refresh_styles = event.refresh_styles and self._was_shown
+        self._was_shown = True
         if self._timer is not None:
             self._timer.resume()
             self.refresh_now()
