@@ -122,7 +122,7 @@ class AtifReader:
         metrics = step.get("metrics")
         if type(metrics) is dict and metrics:
             cached = number(metrics.get("cached_tokens"))
-            own = _own(metrics)
+            own = _own(metrics) if "extra" in metrics else None
             written = number(own.get("cache_write_tokens")) if own is not None else 0
             fresh = max(number(metrics.get("prompt_tokens")) - cached - written, 0)
             tokens = Tokens(fresh, number(metrics.get("completion_tokens")), cached, written)
@@ -137,7 +137,7 @@ class AtifReader:
         name = label(given.get("function_name")) or "(unnamed tool)"
         parameters = storable(given.get("arguments"), dirty=True)
         call = reader.run.call(draft, key, name, parameters, reader.bounds.current)
-        own = _own(given)
+        own = _own(given) if "extra" in given else None
         if own is not None and own.get("state") in _ENDED:
             state = _ENDED[own["state"]]
             call.complete(state, reader.bounds.current, text(own.get("error")) or state.value)
@@ -161,12 +161,12 @@ class AtifReader:
                 if draft is not None and content:
                     draft.artifacts.append(_output(f"result {index}", "observation", content, at, _own(result)))
                 continue
-            if child := _child_of(result):
+            if "subagent_trajectory_ref" in result and (child := _child_of(result)):
                 call.facts["childSessionId"] = self._reader.session_id(child)
             # The format has no sign of failure: a result is what the tool returned, unless an export says more.
             if call.is_open:
                 call.complete(_SUCCEEDED, at)
-            own = _own(result)
+            own = _own(result) if "extra" in result else None
             if own is not None and own.get("is_error"):
                 continue
             call.facts["characters"] = call.facts.get("characters", 0) + len(content)
