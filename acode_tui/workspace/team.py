@@ -44,7 +44,8 @@ async def open_retention(
     from acode_tui.storage.postgres.retention import PostgresRetention
 
     postgres = settings.persistence.postgres
-    async with open_pool(team_address(settings, environ), postgres) as pool:
+    # Where the tables are distributed, one connection has locks while another one removes.
+    async with open_pool(team_address(settings, environ), postgres, at_least=2) as pool:
         yield PostgresRetention(pool, schema=postgres.schema)
 
 
@@ -71,8 +72,10 @@ def read_address(postgres: PostgresSettings, primary: PostgresTarget) -> Postgre
 
 
 @asynccontextmanager
-async def open_pool(address: PostgresTarget, postgres: PostgresSettings) -> "AsyncIterator[ReadPool]":
-    """Connections to an address that is known already."""
+async def open_pool(
+    address: PostgresTarget, postgres: PostgresSettings, *, at_least: int = 1
+) -> "AsyncIterator[ReadPool]":
+    """Connections to an address that is known already, ``at_least`` so many whatever the settings say."""
     from acode_tui.storage.postgres.connection import PostgresConnectionFactory
 
     connections = PostgresConnectionFactory(
@@ -83,7 +86,7 @@ async def open_pool(address: PostgresTarget, postgres: PostgresSettings) -> "Asy
         # Less than a connection attempt may take, so that it ends with the server's word.
         patience=postgres.connect_timeout_seconds / 2,
     )
-    pool = connections.read_pool(size=postgres.pool_size)
+    pool = connections.read_pool(size=max(postgres.pool_size, at_least))
     try:
         yield pool
     finally:

@@ -65,7 +65,7 @@ class PostgresRunRows:
         def loaded() -> Iterator[Entity]:
             for entity in entities:
                 if isinstance(entity, Artifact):
-                    content = asyncio.run_coroutine_threadsafe(self._store.get_artifact_content(entity.id), loop)
+                    content = asyncio.run_coroutine_threadsafe(self._store.get_content_in(session_id, entity.id), loop)
                     yield msgspec.structs.replace(entity, content=content.result())
                 else:
                     yield entity

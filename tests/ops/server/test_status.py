@@ -26,6 +26,7 @@ async def test_the_status_has_sizes_growth_connections_and_says_what_is_not_coll
     sizes = {each["table"]: each for each in found["tables"]}
     assert sizes["tool_calls"]["rows"] == sizes["sessions"]["rows"] == found["workspaces"] == 1
     assert sizes["sync_inbox"]["rows"] == 6
+    assert (found["distributed"], found["nodes"]) == (False, 1)
     assert found["growth"]["sessions"] == 1
     assert found["growth"]["bytesADay"] == pytest.approx(
         sum(each["bytes"] + each["indexBytes"] for each in found["tables"]) / 7, abs=1
