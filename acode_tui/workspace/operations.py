@@ -50,6 +50,14 @@ class Operations:
     index: "SqliteSearchIndex"
     _health: "HealthWatch | None" = None
     _prices: "PriceList | None" = None
+    _priced_at: int | None = None
+    """The version of the data for which every run had its cost."""
+
+    if TYPE_CHECKING:
+
+        async def data_version(self) -> int:
+            """Defined by ``Workspace``."""
+            ...
 
     def local_wall(self) -> datetime:
         """The time in the machine's time zone: a date in a query is a day there."""
@@ -131,6 +139,9 @@ class Operations:
 
     async def _price_runs(self) -> None:
         """See to it that every run has its cost by the prices of now, for the order by cost."""
+        version = await self.data_version()
+        if version == self._priced_at:
+            return
         from acode_tui.ops.stats.rates import price_rows
         from acode_tui.storage.sqlite.sessions.run_figures import SqliteRunFigures
 
@@ -138,6 +149,8 @@ class Operations:
         rates = await self._price_list().rates(models)
         asked = [model for model in models if model in rates]
         await self.index.price(asked, price_rows(asked, rates))
+        if len(asked) == len([model for model in models if model]):
+            self._priced_at = version
 
     def _price_list(self) -> "PriceList":
         from acode_tui.ops.stats.rates import PriceList

@@ -70,22 +70,24 @@ def by_figure(
     upper, lower, largest_first = span
     top, bottom = (_END if upper == "~" else split_figure(upper)), ((-1, -1) if lower == "" else split_figure(lower))
     order = "DESC" if largest_first else "ASC"
-    start = top if largest_first else bottom
+    start, end = (top, bottom) if largest_first else (bottom, top)
     sql = f"""
         SELECT {figure.value}, f.session, s.id FROM {figure.table} AS f INDEXED BY {figure.by}
         CROSS JOIN sessions AS s ON s.rowid = f.session
-        WHERE {{range}} AND {figure.value} BETWEEN ? AND ?{where}
+        WHERE {{range}}{where}
         ORDER BY {{order}}f.session {order} LIMIT ?
     """  # noqa: S608
-    sign = "<" if largest_first else ">"
+    sign, until = ("<", ">=") if largest_first else (">", "<=")
     # Named in the order, an expression that is the same in every row would make SQLite sort what its index has sorted.
     same = sql.format(range=f"{figure.value} = ? AND f.session {sign} ?", order="")
-    beyond = sql.format(range=f"{figure.value} {sign} ?", order=f"{figure.value} {order}, ")
+    # One bound on each side: of two, SQLite may take the one that the rows with the figure of the position meet.
+    beyond = sql.format(
+        range=f"{figure.value} {sign} ? AND {figure.value} {until} ?", order=f"{figure.value} {order}, "
+    )
     found: list[tuple[int, int, str]] = []
-    for statement, own in ((same, start), (beyond, start[:1])):
+    for statement, own in ((same, start), (beyond, (start[0], end[0]))):
         if len(found) < limit:
-            asked = (*own, bottom[0], top[0], *values, limit - len(found))
-            found += connection.execute(statement, asked).fetchall()
+            found += connection.execute(statement, (*own, *values, limit - len(found))).fetchall()
     rows = ((figure_position(value, rowid), row_id, rowid) for value, rowid, row_id in found)
     return [row for row in rows if lower < row[0] < upper]
 

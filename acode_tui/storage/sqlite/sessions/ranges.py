@@ -193,12 +193,20 @@ def _by_figure(connection: sqlite3.Connection, given: SessionFilter, span: Range
     """By the figure's index; where few rows match the filter, they are looked up and sorted instead."""
     owner = given.user or given.workspace or given.parent
     ends = (span.upper[0], span.lower[0], span.newest_first)
-    if given.states or owner is not None or given.since is not None or given.until is not None:
+    times = given.since is not None or given.until is not None
+    if owner is not None or times or (given.states and _in_states(connection, given) <= LOOKED_UP):
         by_time = msgspec.structs.replace(given, sort="updated", folded=False)
         few = filtered_rows(connection, by_time, span_of(by_time), LOOKED_UP + 1)
         if len(few) <= LOOKED_UP:
             return first_of(connection, given, (row[2] for row in few), ends, limit)
     return by_figure(connection, given, figure_conditions(given), ends, limit)
+
+
+def _in_states(connection: sqlite3.Connection, given: SessionFilter) -> int:
+    """How many sessions there are in the filter's states, by their counters."""
+    states = _states(given)
+    sql = f"SELECT total(sessions) FROM session_totals WHERE state IN ({', '.join('?' for _ in states)})"  # noqa: S608
+    return int(connection.execute(sql, states).fetchone()[0])
 
 
 def figure_conditions(given: SessionFilter) -> tuple[str, list[str]]:

@@ -13,7 +13,7 @@ import pytest
 
 from acode_tui.domain.search.query import parse_query
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.cursors import FIGURES, encode_cursor, figure_cursor, figure_position
+from acode_tui.storage.cursors import FIGURES, SortKey, encode_cursor, figure_cursor, figure_position
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.migrate import migrate
@@ -127,6 +127,24 @@ def test_pages_without_a_filter_are_never_sorted(connection: Recorder) -> None:
         for after, before in ((None, None), (among_the_same, None), (None, among_the_same)):
             pages.read_page(connection, SessionFilter(sort=sort), limit=20, after=after, before=before)
     assert not [line for line in plans(connection) if "TEMP B-TREE" in line]
+
+
+@pytest.mark.parametrize("sort", FIGURES)
+def test_a_page_at_the_end_of_many_equal_runs_reads_no_more_than_the_first(connection: Recorder, sort: SortKey) -> None:
+    steps = [0]
+
+    def count() -> int:
+        steps[-1] += 1
+        return 0
+
+    connection.set_progress_handler(count, 100)
+    try:
+        for place in (None, figure_cursor(sort, figure_position(0, 6), "s00006")):
+            pages.read_page(connection, SessionFilter(sort=sort), limit=20, after=place, before=None)
+            steps.append(0)
+    finally:
+        connection.set_progress_handler(None, 0)
+    assert steps[1] <= 2 * steps[0] + 10, steps
 
 
 @pytest.mark.ac("AC-056")
