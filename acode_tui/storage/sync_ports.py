@@ -4,7 +4,7 @@ database.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -458,8 +458,18 @@ class SyncTarget(Protocol):
         """Give the workspace a new incarnation, before everything is sent again to a server that went back in time."""
         ...
 
+    async def prepare(self, batch: Sequence[ApplyRow]) -> Any:
+        """What ``apply`` would do first with a batch, before it needs the connection; for its ``prepared``."""
+        ...
+
     async def apply(
-        self, workspace_id: str, batch: Sequence[ApplyRow], *, incarnation: str, cursor: int = 0
+        self,
+        workspace_id: str,
+        batch: Sequence[ApplyRow],
+        *,
+        incarnation: str,
+        cursor: int = 0,
+        prepared: Any = None,
     ) -> ApplyReply:
         """Deliver a batch in one transaction."""
         ...

@@ -9,7 +9,7 @@ second delivery with ``duplicate``. So a crash, a cut or a lost lease between an
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -116,6 +116,8 @@ class OutboxProcessor:
         self._started = perf_counter()
         self._unacknowledged: Delivered | None = None
         """A batch that is delivered and not yet acknowledged."""
+        self._prepared: tuple[Batch, Any] | None = None
+        """A batch that waits for the one before it, and what the target made of it meanwhile."""
         self._slow: list[tuple[ClaimedRecord, PostgresFault]] = []
         """Records that the server's time limit ended alone, while nothing says whether it is them or the server."""
         self._is_fast = False
@@ -155,7 +157,7 @@ class OutboxProcessor:
         next but one never meets its records; and one that was claimed beside a batch that was refused is claimed
         again, because it may stand behind what was refused.
         """
-        beside = asyncio.ensure_future(self._claim(beside=batch))
+        beside = asyncio.ensure_future(self._claim_and_prepare(batch))
         try:
             reply = await self._apply(batch)
         except PostgresFault as refusal:
@@ -167,6 +169,13 @@ class OutboxProcessor:
             raise
         self._unacknowledged = Delivered(batch, reply)
         return await beside
+
+    async def _claim_and_prepare(self, beside: Batch) -> Batch:
+        """The next batch, made ready to be sent while the target is at work."""
+        batch = await self._claim(beside=beside)
+        if batch:
+            self._prepared = batch, await self._target.prepare([record.row for record in batch])
+        return batch
 
     async def _acknowledge_delivered(self) -> None:
         if self._unacknowledged is not None:
@@ -242,18 +251,24 @@ class OutboxProcessor:
 
     async def _apply(self, batch: Batch) -> ApplyReply:
         rows = [record.row for record in batch]
+        ready, self._prepared = self._prepared, None
+        prepared = ready[1] if ready is not None and ready[0] is batch else None
         for _ in range(MAX_COLLISIONS):
             try:
-                return await self._send(rows)
+                return await self._send(rows, prepared)
             except PostgresFault as fault:
                 if classify(fault.fault) is not Verdict.RETRY_NOW:
                     raise
-        return await self._send(rows)
+        return await self._send(rows, prepared)
 
-    async def _send(self, rows: Sequence[ApplyRow]) -> ApplyReply:
+    async def _send(self, rows: Sequence[ApplyRow], prepared: Any) -> ApplyReply:
         started = perf_counter()
         reply = await self._target.apply(
-            self._workspace_id, rows, incarnation=self._cursor.incarnation, cursor=self._cursor.change_seq
+            self._workspace_id,
+            rows,
+            incarnation=self._cursor.incarnation,
+            cursor=self._cursor.change_seq,
+            prepared=prepared,
         )
         seconds = perf_counter() - started
         self._is_fast = True

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
@@ -65,10 +65,12 @@ async def deliver(
     indexed: Collection[str] = (),
     sent_lexemes: Lexemes | None = None,
     delivery_type: "type[Delivery] | None" = None,
+    prepared: "PreparedBatch | None" = None,
 ) -> ApplyReply:
     """Deliver a batch. ``idle_timeout`` in seconds; the server's rows that are read have to fulfil ``incoming``.
 
-    ``delivery_type`` has the statements; without it they are those of a plain server.
+    ``delivery_type`` has the statements; without it they are those of a plain server. ``prepared`` is what ``prepare``
+    made of this very batch, if it was called.
 
     ``only_as_based``: the batch is written as a whole, each row over the version that its record is based on, or
     nothing of it is and PostgresFault (OUTDATED) is raised. A batch that was delivered before is a duplicate.
@@ -82,8 +84,12 @@ async def deliver(
     _require_distinct(batch)
     delivery = (delivery_type or Delivery)(connection, statements, workspace_id, rules, incoming, now)
     delivery.only_present = only_as_based
+    delivery.prepared = prepared
     # Before the head is locked: a batch may have eight megabytes of text.
-    lexemes = await lexemes_by_session([row.entity for row in batch if row.entity.id not in indexed])
+    if prepared is None:
+        lexemes = await lexemes_by_session([row.entity for row in batch if row.entity.id not in indexed])
+    else:
+        lexemes = prepared.lexemes
     if sent_lexemes is not None:
         lexemes = without_sent(lexemes, sent_lexemes)
     milliseconds = max(1000, round(idle_timeout * 1000))
@@ -121,6 +127,51 @@ def _require_distinct(batch: Sequence[ApplyRow]) -> None:
         raise ValueError("two records of one entity in a batch: coalesce them first")
 
 
+class PreparedBatch(NamedTuple):
+    """What a delivery makes of a batch: lexemes, and the arrays of the statement for ``kinds``."""
+
+    kinds: tuple[EntityType, ...]
+    arrays: list[Any]
+    lexemes: Lexemes
+
+
+async def prepare(batch: Sequence[ApplyRow], rules: ConflictRules) -> PreparedBatch:
+    """All of a delivery that can be done while the connection is busy with the batch before it."""
+    lexemes = await lexemes_by_session([row.entity for row in batch])
+    return PreparedBatch(*_arrays(batch, rules, only_present=False), lexemes)
+
+
+def _arrays(
+    batch: Sequence[ApplyRow], rules: ConflictRules, *, only_present: bool
+) -> tuple[tuple[EntityType, ...], list[Any]]:
+    """The ledger's arrays and those of each table."""
+    arrays: list[Any] = ledger_arrays(batch, rules)
+    by_kind: dict[EntityType, list[ApplyRow]] = {kind: [] for kind in TABLES}
+    for row in batch:
+        by_kind[row.entity.kind].append(row)
+    # A connection of the sync lives for a few batches, so it prepares one statement, with every table in it.
+    kinds = tuple(kind for kind in TABLES if by_kind[kind] or not only_present)
+    for kind in kinds:
+        rows = sorted_by_id(by_kind[kind])
+        # Where no row has a value, an empty array says so: unnest fills up with NULL.
+        arrays += [
+            () if values[:1] == [None] and values.count(None) == len(values) else values
+            for values in write_arrays(kind, rows, [row.base + 1 for row in rows])
+        ]
+        arrays.append([row.idempotency_key for row in rows])
+    return kinds, arrays
+
+
+def ledger_arrays(batch: Sequence[ApplyRow], rules: ConflictRules) -> list[list[Any]]:
+    """Session ids, keys and digests, in the order of the ledger's key."""
+    ordered = sorted(batch, key=attrgetter("session_id", "idempotency_key"))
+    return [
+        [row.session_id for row in ordered],
+        [row.idempotency_key for row in ordered],
+        [row.digest or rules.content_digest(row.entity) for row in ordered],
+    ]
+
+
 _SETTLED_PART = 1 << 20
 """The first part of what is added after settling; a batch's own parts have smaller numbers."""
 
@@ -142,6 +193,7 @@ class Delivery:
     ) -> None:
         self.only_present = False
         """Whether the statement has the tables that the batch has rows of, and not always all of them."""
+        self.prepared: PreparedBatch | None = None
         self._connection = connection
         self._sql = statements
         self._workspace_id = workspace_id
@@ -155,23 +207,10 @@ class Delivery:
 
     async def write(self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int) -> int:
         """Head, ledger, first writes and search index in one statement. Returns the batch's ``change_seq``."""
-        arguments: list[Any] = [self._workspace_id, incarnation, known_seq, *self._ledger_arrays(batch)]
-        by_kind: dict[EntityType, list[ApplyRow]] = {kind: [] for kind in TABLES}
-        for row in batch:
-            by_kind[row.entity.kind].append(row)
-        # A connection of the sync lives for a few batches, so it prepares one statement, with every table in it.
-        kinds = tuple(kind for kind in TABLES if by_kind[kind] or not self.only_present)
-        for kind in kinds:
-            rows = sorted_by_id(by_kind[kind])
-            # Where no row has a value, an empty array says so: unnest fills up with NULL.
-            arguments += [
-                () if values[:1] == [None] and values.count(None) == len(values) else values
-                for values in write_arrays(kind, rows, [row.base + 1 for row in rows])
-            ]
-            arguments.append([row.idempotency_key for row in rows])
-        arguments += search_arrays(lexemes)
+        prepared = self.prepared or PreparedBatch(*_arrays(batch, self._rules, only_present=self.only_present), lexemes)
+        arguments = [self._workspace_id, incarnation, known_seq, *prepared.arrays, *search_arrays(lexemes)]
         change_seq: int | None = None
-        for what, names, numbers in await self._connection.fetch(self._sql.fused(kinds), *arguments):
+        for what, names, numbers in await self._connection.fetch(self._sql.fused(prepared.kinds), *arguments):
             if what == "head":
                 (change_seq,) = numbers or (None,)
             elif what == "ledger":
@@ -210,14 +249,6 @@ class Delivery:
                 hint="run `acode-tui db sync --full` to send everything again",
             )
         )
-
-    def _ledger_arrays(self, batch: Sequence[ApplyRow]) -> list[list[Any]]:
-        ordered = sorted(batch, key=attrgetter("session_id", "idempotency_key"))
-        return [
-            [row.session_id for row in ordered],
-            [row.idempotency_key for row in ordered],
-            [row.digest or self._rules.content_digest(row.entity) for row in ordered],
-        ]
 
     def _note_written(self, kind: EntityType, rows: Sequence[asyncpg.Record]) -> None:
         for row in rows:

@@ -19,7 +19,7 @@ from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyRow
-from acode_tui.storage.postgres.apply_batch import Delivery, SentRecord, sorted_by_id, write_arrays
+from acode_tui.storage.postgres.apply_batch import Delivery, SentRecord, ledger_arrays, sorted_by_id, write_arrays
 from acode_tui.storage.postgres.apply_sql import (
     ON_KNOWN_KEY,
     TEXTS,
@@ -60,7 +60,7 @@ class DistributedDelivery(Delivery):
         pruned = await self._find_pruned_and_words(batch, list(lexemes))
         batch = [row for row in batch if row.session_id not in pruned]
         lexemes = {session_id: words for session_id, words in lexemes.items() if session_id not in pruned}
-        ledger = self._ledger_arrays(batch)
+        ledger = ledger_arrays(batch, self._rules)
         types = {**_LEDGER, "change_seq": "bigint", "key_digest": "text"}
         added = await self._insert("sync_inbox", types, [*self._with_head(ledger, change_seq), ledger[1]], ON_KNOWN_KEY)
         self._new_keys = {row["idempotency_key"] for row in added}

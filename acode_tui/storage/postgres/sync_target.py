@@ -34,7 +34,7 @@ from acode_tui.storage.delivery_protocol import (
 )
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.postgres import migrate
-from acode_tui.storage.postgres.apply_batch import deliver, held_otherwise
+from acode_tui.storage.postgres.apply_batch import PreparedBatch, deliver, held_otherwise, prepare
 from acode_tui.storage.postgres.apply_distributed import DistributedDelivery, held_otherwise_distributed
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.batch_lexemes import Lexemes
@@ -197,13 +197,14 @@ class PostgresSyncTarget:
         only_as_based: bool = False,
         indexed: Collection[str] = (),
         sent_lexemes: Lexemes | None = None,
+        prepared: PreparedBatch | None = None,
     ) -> ApplyReply:
         """Deliver a batch in one transaction. Raises ValueError if it has two records of one entity or key.
 
         ``incarnation`` and ``cursor`` are the head as the caller last saw it. If the server has another incarnation or
         a lower number, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server refuses fails
         the whole batch, with the reason as the fault; the caller halves the batch to find it. ``only_as_based``,
-        ``indexed`` and ``sent_lexemes``: see ``apply_batch.deliver``.
+        ``indexed``, ``sent_lexemes`` and ``prepared``: see ``apply_batch.deliver``.
         """
         async with self._open(for_batch=True) as connection:
             return await deliver(
@@ -221,7 +222,12 @@ class PostgresSyncTarget:
                 only_as_based=only_as_based,
                 indexed=indexed,
                 sent_lexemes=sent_lexemes,
+                prepared=prepared,
             )
+
+    async def prepare(self, batch: Sequence[ApplyRow]) -> PreparedBatch | None:
+        """The part of ``apply`` that needs no connection; None where the tables are distributed."""
+        return None if self._distributed else await prepare(batch, self._rules)
 
     async def pull(
         self, workspace_id: str, after_seq: int, *, limit: int = 1000, max_bytes: int = MAX_PAGE_BYTES
