@@ -112,7 +112,7 @@ class _Copy:
             return self._text(value)
         if kind is dict:
             return self._object(value.items(), depth)
-        if value is None or isinstance(value, bool):
+        if value is None or kind is bool or (kind is int and abs(value) < _PLAIN_INTEGER):
             return value
         if isinstance(value, Enum):
             return self.of(value.value, depth)

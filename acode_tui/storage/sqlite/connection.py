@@ -59,6 +59,9 @@ _TRANSACTION = re.compile(r"\s*(?:BEGIN|COMMIT|END|ROLLBACK(?!\s+(?:TRANSACTION\
 _NO_TRANSACTION = frozenset("SUIDW")
 """Of SELECT, UPDATE, INSERT, DELETE and WITH: nearly every statement is one of these. None of the others begins so."""
 
+_execute = sqlite3.Connection.execute
+# Every statement comes this way, and ``super()`` makes an object each time.
+
 log = get_logger("acode_tui.storage.sqlite")
 
 
@@ -78,7 +81,7 @@ class TimedConnection(sqlite3.Connection):
             raise TransactionError("a unit of work cannot begin or end a transaction")
         started = perf_counter()
         try:
-            cursor = super().execute(sql, parameters)
+            cursor = _execute(self, sql, parameters)
         except (UnicodeEncodeError, OverflowError) as error:
             raise _unbindable(error) from None
         except UnicodeDecodeError as error:

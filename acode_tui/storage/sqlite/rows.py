@@ -234,7 +234,8 @@ def to_row(entity: Entity) -> Row:
     return DUMP[entity.kind](entity)
 
 
-_CONVERTED = {kind: [(column, _to_stored(column)) for column in table.columns] for kind, table in TABLES.items()}
+_CONVERTED = {kind: [(column.name, _to_stored(column)) for column in table.columns] for kind, table in TABLES.items()}
+_VALUES_OF = {kind: attrgetter(*table.column_names) for kind, table in TABLES.items()}
 
 
 def changed_values(before: Entity, after: Entity) -> dict[str, Any]:
@@ -243,10 +244,10 @@ def changed_values(before: Entity, after: Entity) -> dict[str, Any]:
     A value that is another object counts as changed, also where it is equal.
     """
     values: dict[str, Any] = {}
-    for column, convert in _CONVERTED[after.kind]:
-        value = getattr(after, column.name)
-        if value is not getattr(before, column.name):
-            values[column.name] = value if convert is None else convert(value)
+    kind, values_of = after.kind, _VALUES_OF[after.kind]
+    for (name, convert), old, new in zip(_CONVERTED[kind], values_of(before), values_of(after), strict=True):
+        if new is not old:
+            values[name] = new if convert is None else convert(new)
     return values
 
 

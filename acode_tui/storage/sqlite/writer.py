@@ -204,8 +204,11 @@ class Writer:
         try:
             if isinstance(outcomes, BaseException):
                 outcomes = [_refusal(outcomes) for _ in group]
-            elif any(not isinstance(outcome, BaseException) for outcome in outcomes):
+            if any(not isinstance(outcome, BaseException) for outcome in outcomes):
+                self.last_error = None
                 self._timed(perf_counter() - started)
+            elif isinstance(outcomes[0], (TransactionError, DatabaseConnectionError)):
+                self.last_error = outcomes[0]
             self._answer(group, outcomes)
             if self._uncheckpointed >= (BUSY_CHANGES if self._queue else CHECKPOINT_CHANGES):
                 self._uncheckpointed = 0
@@ -215,10 +218,6 @@ class Writer:
 
     def _answer(self, group: list[_QueuedUnit], outcomes: list[Any]) -> None:
         committed = False
-        if any(not isinstance(outcome, BaseException) for outcome in outcomes):
-            self.last_error = None
-        elif isinstance(outcomes[0], (TransactionError, DatabaseConnectionError)):
-            self.last_error = outcomes[0]
         for queued, outcome in zip(group, outcomes, strict=True):
             failed = isinstance(outcome, BaseException)
             committed = committed or not (failed or queued.quiet)

@@ -162,9 +162,10 @@ def _stamp_session(connection: sqlite3.Connection, session_id: str, touches: lis
     """Stamp and queue a touched session, unless one of the transaction's units wrote it itself after the last touch."""
     latest = max([touch.stamp for touch in touches])
     stamp, now = format_time(latest), touches[-1].now
+    moment = stamp if now is latest else format_time(now)
     started = perf_counter()
     # Nearly always the session is older than what is below it and its record waits: two statements do it then.
-    if fold_older_session(connection, session_id, stamp, format_time(now)):
+    if fold_older_session(connection, session_id, stamp, moment):
         connection.execute(_STAMP, (stamp, session_id))
         if enabled("debug"):
             log_write(EntityType.SESSION, str(Operation.UPDATE), session_id, enqueued=1, started=started)
