@@ -86,13 +86,15 @@ def terminal_images(
 
 
 def ask_terminal(query: bytes) -> bytes:
-    """Write to the terminal and return what it answers, up to its attributes; nothing where it cannot be asked.
+    """Write to the terminal and return what it answers, up to its attributes; nothing where it cannot be asked, or
+    standard output is a pipe.
 
     What is typed before is left to the app: then the terminal is not asked.
     """
     try:
         keyboard, screen = sys.__stdin__.fileno(), sys.__stdout__.fileno()  # type: ignore[union-attr]
         before = termios.tcgetattr(keyboard)
+        termios.tcgetattr(screen)
     except (OSError, ValueError, AttributeError, termios.error):
         return b""
     answer = b""

@@ -455,7 +455,10 @@ def test_the_style_sheet_is_found_and_absolute() -> None:
 def test_the_start_imports_no_highlighter_no_driver_and_no_other_screen() -> None:
     code = (
         "import sys, acode_tui.tui.app\n"
-        "heavy = ('pygments', 'asyncpg', 'structlog', 'watchfiles', 'acode_tui.ingest.importer',"
+        "from acode_tui.tui.terminal_images import terminal_images\n"
+        "terminal_images({'TERM': 'xterm-kitty'})\n"
+        "heavy = ('PIL', 'textual_image',"
+        " 'pygments', 'asyncpg', 'structlog', 'watchfiles', 'acode_tui.ingest.importer',"
         " 'acode_tui.workspace', 'acode_tui.tui.run.screen', 'acode_tui.tui.dialogs.import_')\n"
         "print(*[name for name in heavy if name in sys.modules])"
     )
