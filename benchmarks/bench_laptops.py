@@ -45,7 +45,7 @@ async def _measure(server: Server) -> list[Measure]:
     measures: list[Measure] = []
     for laptops in (10, 100, 1_000):
         url = await new_database(server, f"laptops_{laptops}")
-        measures += await _fleet(server, url, laptops, seconds=sized(60, 5))
+        measures += await _fleet(server, url, laptops, seconds=sized(60, 12))
     return measures
 
 
