@@ -10,7 +10,7 @@ from time import perf_counter
 import asyncpg
 
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
-from acode_tui.domain.schema import version_key
+from acode_tui.domain.schema import TABLES, version_key
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import AppliedMigration, TierMigrations
@@ -38,6 +38,11 @@ SELECT a.attname::text AS name FROM pg_class AS c JOIN pg_namespace AS n ON n.oi
 JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE n.nspname = $1 AND c.relname = 'schema_migrations' AND a.attnum > 0 AND NOT a.attisdropped
 """
+_SAME_NAME = """
+SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) ORDER BY 1 LIMIT 1
+"""
+_OWN_TABLES = [*(table.name for table in TABLES.values()), "workspaces", "sync_inbox", "sync_conflicts"]
 _OWN_COLUMNS = {"version", "description", "checksum", "applied_at", "duration_ms"}
 
 
@@ -81,6 +86,10 @@ async def check_schema(connection: Connection, schema: str) -> str:
     pending = _pending_migrations(runner.packaged("postgres"), applied)
     if pending:
         have = runner.newest(applied)
+        if have is None and (theirs := await connection.fetchval(_SAME_NAME, schema, _OWN_TABLES)):
+            raise SchemaMismatchError(
+                f"in the schema {schema} the table {theirs} is another program's", hint=OTHER_PROGRAM_HINT
+            )
         raise SchemaMismatchError(
             f"the team's database has schema {have}, this program needs {pending[-1].version}"
             if have
