@@ -131,7 +131,7 @@ class Matches:
                 proposed = self._matching.proposed(COLLECTED if passed >= WALKED else FEW)
             passed += len(chunk)
             near = chunk if proposed is None else [row for row in chunk if row[2] in proposed]
-            for part in _parts(near):
+            for part in _parts(near, self._first(limit - len(found))):
                 found += self._matching_rows(part)
                 if len(found) >= limit:
                     return found[:limit]
@@ -172,11 +172,15 @@ class Matches:
         # A page of hits asks for further sessions some times, and they may be many.
         first = bisect_left(rows, True, key=lambda row: row[:2] < span.upper)
         held = rows[first : bisect_left(rows, True, lo=first, key=lambda row: row[:2] <= span.lower)]
-        for part in _parts(held if span.newest_first else held[::-1]):
+        for part in _parts(held if span.newest_first else held[::-1], self._first(limit)):
             found += self._matching_rows(part)
             if len(found) >= limit:
                 break
         return found[:limit]
+
+    def _first(self, wanted: int) -> int:
+        """How many sessions are tested at first: where their texts are read, none more than may be needed."""
+        return _CHUNK if self._matching.is_decided_by_index else max(1, min(wanted, _CHUNK))
 
     def _matching_rows(self, rows: Sequence[Row]) -> list[Row]:
         asked = [row[2] for row in rows if row[2] not in self._known]
@@ -186,9 +190,9 @@ class Matches:
         return [row for row in rows if self._known[row[2]]]
 
 
-def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _parts(rows: Sequence[Row], first: int) -> Iterator[Sequence[Row]]:
     """A page is mostly filled by the first part; the further parts grow, for each costs some statements."""
-    start, size = 0, _CHUNK
+    start, size = 0, first
     while start < len(rows):
         yield rows[start : start + size]
         start, size = start + size, min(size * 2, _LARGEST)
