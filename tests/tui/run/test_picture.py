@@ -68,7 +68,7 @@ def test_what_is_too_large_or_of_another_format_is_not_decoded() -> None:
             decode(data)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(format=st.sampled_from(FORMATS), data=st.data())
 def test_a_damaged_image_is_a_picture_or_one_sentence(format: str, data: st.DataObject) -> None:
     content = bytearray(MADE[format])
