@@ -145,6 +145,7 @@ class Following:
         if agreed:
             await self._follow(workspace)
         elif agreed is None:
+            await _load_formats()
             survey = await self._host.importer.survey(workspace)
             if survey.files:
                 self._show(FollowState("asking", found=len(survey.files), places=_places(survey)))
@@ -159,7 +160,7 @@ class Following:
             await self._follow(workspace)
 
     async def _follow(self, workspace: "DashboardWorkspace") -> None:
-        # Loaded in a thread when it is needed: the dashboard starts without it.
+        await _load_formats()
         follow = await asyncio.to_thread(import_module, "acode_tui.ingest.follow")
         lease = follow.FollowLease(workspace.agent_dir)
         try:
@@ -228,6 +229,11 @@ class Following:
             for name in FollowState.__struct_fields__:
                 setattr(self.state, name, getattr(state, name))
             self._host.follow_changed()
+
+
+async def _load_formats() -> None:
+    """Load the formats of transcripts in a thread: the dashboard starts without them, and draws frames meanwhile."""
+    await asyncio.to_thread(import_module, "acode_tui.tui.transcript_import")
 
 
 def _places(survey: "Survey") -> tuple[str, ...]:
