@@ -231,7 +231,7 @@ class ArtifactScreen(Screen[None]):
     def action_search(self) -> None:
         search = self.query_one("#search", Input)
         search.display = True
-        search.focus()
+        self.set_focus(search)  # not focus(), which takes effect after the next letters
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

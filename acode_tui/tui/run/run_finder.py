@@ -51,7 +51,8 @@ class RunFinder(NodeActions):
 
     def action_search(self) -> None:
         self.search.display = True
-        self.search.focus()
+        # Not focus(), which takes effect later: the next letters may already be typed.
+        self.set_focus(self.search)
 
     @on(Input.Submitted, "#search")
     def _submitted(self, event: Input.Submitted) -> None:

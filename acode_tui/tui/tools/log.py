@@ -181,7 +181,7 @@ class LogScreen(Screen[None]):
     def action_search(self) -> None:
         search = self.query_one("#search", Input)
         search.display = True
-        search.focus()
+        self.set_focus(search)  # not focus(), which takes effect after the next letters
 
     @on(Input.Changed)
     def _searched(self, event: Input.Changed) -> None:

@@ -267,6 +267,11 @@ def test_a_joined_run_is_the_run_that_was_read_whole(steps: list[int], more: int
 async def test_a_text_is_found_in_whatever_was_recorded_and_unfolded_where_it_is_folded(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         view = await open_conversation(pilot)
+        screen = pilot.app.screen
+        assert isinstance(screen, SessionScreen)
+        screen.action_search()
+        assert screen.focused is screen.search, "the next letters may already be typed"
+        await pilot.press("escape")
         await pilot.press("g", "slash", *"FAIL login.TEST", "enter")
         await until(pilot, lambda: view.block and view.block.kind == "output" and "FAIL login.test.ts" in shown(pilot))
         assert view.block is not None
