@@ -171,6 +171,7 @@ class KeyedTable(ScrollView, can_focus=True):
         self._line_of: list[int] = []
         self._cursor: str | None = None
         self._index = 0
+        self._body_before = 0
         self._hovered: int | None = None
         self._drawn: dict[str, tuple[tuple[object, ...], Strip]] = {}
         self._headings: Mapping[str, str] | None = None
@@ -278,6 +279,12 @@ class KeyedTable(ScrollView, can_focus=True):
             self._paint([self._line_of[before], self._line_of[index]])
             self.post_message(self.RowHighlighted(self, self._cursor))
         if scroll:
+            self._scroll_to_cursor()
+
+    def on_resize(self) -> None:
+        """Keep the cursor in sight where the table gets smaller, if it was in sight."""
+        before, self._body_before = self._body_before, self._body
+        if self._line_of and round(self.scroll_y) <= self._line_of[self._index] < round(self.scroll_y) + before:
             self._scroll_to_cursor()
 
     def restyle(self) -> None:

@@ -111,6 +111,7 @@ async def test_a_toast_covers_neither_the_list_nor_the_versions(
             for widget in (screen.query_one("#list"), screen.query_one("#detail")):
                 assert not toast.region.overlaps(widget.region)
         await until(pilot, lambda: 0 < table.cursor_y < table.content_size.height)
+        assert screen.query(Toast), "the row was in sight beside the toast"
 
 
 async def test_empty_lists_say_why_they_are_empty(fake: FakeWorkspace) -> None:
