@@ -32,7 +32,9 @@ def has_words(connection: sqlite3.Connection) -> bool:
 
 
 def is_without_words(connection: sqlite3.Connection) -> bool:
-    """Whether the index was made without FTS5."""
+    """Whether the index was made without FTS5; False where a table of it that needs none is lost."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'search_marks'").fetchone() is None:
+        return False
     form = connection.execute("SELECT upto FROM search_marks WHERE kind = ?", (FORMAT_MARK,)).fetchone()
     return form == (FORMAT_WITHOUT_WORDS,) and not has_words(connection)
 
