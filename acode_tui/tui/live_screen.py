@@ -37,7 +37,7 @@ class LiveScreen(Screen[Result]):
     def __init__(self) -> None:
         super().__init__()
         self._timer: Timer | None = None
-        self._frames = FrameTimer(self._on_timer_update, lambda error: self.app._handle_exception(error))
+        self._frames = FrameTimer(self._draw_frame, lambda error: self.app._handle_exception(error))
         self._reading = False
         self._was_shown = False
         self._stale = True
@@ -81,6 +81,10 @@ class LiveScreen(Screen[Result]):
     @property
     def _update_timer(self) -> FrameTimer:  # type: ignore[override]
         return self._frames
+
+    def _draw_frame(self) -> None:
+        self._on_timer_update()
+        self.check_idle()  # a tick of Textual's timer is a message, after which the screen looks for what is still to draw
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self._tick)
