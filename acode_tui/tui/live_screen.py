@@ -84,7 +84,8 @@ class LiveScreen(Screen[Result]):
 
     def _draw_frame(self) -> None:
         self._on_timer_update()
-        self.check_idle()  # a tick of Textual's timer is a message, after which the screen looks for what is still to draw
+        # A tick of Textual's timer is a message, and after each the screen looks for what is still to draw.
+        self.check_idle()
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self._tick)
