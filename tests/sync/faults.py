@@ -195,12 +195,18 @@ class Faults:
 
     @asynccontextmanager
     async def _time_limit(self) -> AsyncIterator[None]:
-        """The server ends every statement that takes longer than a millisecond or two."""
+        """The server ends every statement after some milliseconds, and none that writes is done by then.
+
+        With the limit alone chance would decide which records pass, and one that is ended while others pass is slow
+        itself.
+        """
         connection = await asyncpg.connect(self.primary.url("postgres"))
         try:
-            await connection.execute(f"ALTER ROLE postgres SET statement_timeout = '{self._chance.randint(1, 2)}ms'")
-            await connection.execute(END_SESSIONS)
-            yield
+            await connection.execute(f"ALTER ROLE postgres SET statement_timeout = '{self._chance.randint(5, 20)}ms'")
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE workspaces IN SHARE ROW EXCLUSIVE MODE")
+                await self._end_sessions()
+                yield
         finally:
             await connection.execute("ALTER ROLE postgres RESET statement_timeout")
             await connection.execute(END_SESSIONS)
