@@ -5,15 +5,18 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.secrets.known import Secret, redact
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten
 from acode_tui.plain_files import open_plain
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 MAX_BYTES = 5 * 1024 * 1024
 KEPT = 3
@@ -188,8 +191,7 @@ def _emit(level: str, name: str, event: str, fields: dict[str, Any]) -> None:
 
 @functools.cache
 def _pipeline() -> Callable[[str, dict[str, Any]], str]:
-    from structlog import processors
-
+    processors = _structlog_processors()
     stamp = processors.TimeStamper(fmt="iso", utc=True)
     render = processors.JSONRenderer(serializer=_to_json)
 
@@ -203,6 +205,31 @@ def _pipeline() -> Callable[[str, dict[str, Any]], str]:
         return line if isinstance(line, str) else line.decode()
 
     return run
+
+
+def _structlog_processors() -> "ModuleType":
+    """structlog's processors, loaded without rich, which takes four times as long to load as all the rest.
+
+    Only structlog's console output uses it. Lines are written in the program's own commands alone, so no
+    agent that logs with structlog loses it.
+    """
+    with _without_rich():
+        from structlog import processors
+
+        return processors
+
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """In the block rich cannot be imported, unless it is already: then it costs nothing."""
+    if "rich" in sys.modules:
+        yield
+        return
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["rich"]
 
 
 def _without_shapes(text: str) -> str:

@@ -99,13 +99,13 @@ def test_the_version_and_the_top_help_import_only_click() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["session", "list"], ["db", "status"], ["config", "show"], ["db", "check"]])
-def test_plain_commands_import_neither_textual_nor_asyncpg(
+def test_plain_commands_import_neither_textual_nor_rich_nor_asyncpg(
     root: Path, recorded: Recorded, arguments: list[str]
 ) -> None:
     code = (
         "import sys\nfrom acode_tui.cli.main import cli\n"
         f"code = cli.main(['--workspace', {str(root)!r}, *{arguments!r}], standalone_mode=False)\n"
-        "print(code, [m for m in ('textual', 'asyncpg', 'aiohttp') if m in sys.modules], file=sys.stderr)"
+        "print(code, [m for m in ('textual', 'rich', 'asyncpg', 'aiohttp') if m in sys.modules], file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr.strip() == "0 []"
