@@ -89,19 +89,19 @@ def assert_storable(parsed: Parsed) -> None:
                 msgspec.json.encode(getattr(entity, "parameters", None))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(CLAUDE_LINES, max_size=6))
 def test_no_claude_line_raises_and_its_entities_can_be_stored(lines: list[dict[str, Any]]) -> None:
     assert_storable(read([json.dumps(line).encode() for line in lines], format="claude-code"))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(CODEX_LINES, max_size=6))
 def test_no_codex_line_raises_and_its_entities_can_be_stored(lines: list[dict[str, Any]]) -> None:
     assert_storable(read([json.dumps(line).encode() for line in lines], format="codex"))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=6), st.sampled_from(["claude-code", "codex"]))
 def test_garbage_is_counted_not_raised(lines: list[bytes], format: str) -> None:
     parsed = read([line.replace(b"\n", b"") for line in lines], format=format)

@@ -385,7 +385,7 @@ def test_small_imports_and_single_large_files_are_read_in_this_process(
     assert not parallel.is_worthwhile(due, prepare_run)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(CLAUDE_LINES, max_size=6), st.lists(CODEX_LINES, max_size=6))
 def test_requests_and_replies_with_any_lines_survive_encoding(
     tmp_path_factory: pytest.TempPathFactory, claude: list[Any], codex: list[Any]

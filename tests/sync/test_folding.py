@@ -334,7 +334,7 @@ class Folding(RuleBasedStateMachine):
 @pytest.mark.ac("AC-038")
 @pytest.mark.ac("AC-042")
 def test_folding_delivers_the_newest_version_of_each_row_once_and_in_order() -> None:
-    run_state_machine_as_test(Folding, settings=settings(max_examples=150, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(Folding, settings=settings(max_examples=90, stateful_step_count=40, deadline=None))
 
 
 @pytest.mark.soak

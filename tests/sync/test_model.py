@@ -52,7 +52,7 @@ def play(history: list[Step]) -> None:
 
 
 @pytest.mark.ac("AC-049")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(history=histories)
 @example(history=[Edit(0, TASK), Sync(0, crash=True), Sync(0, edit=TASK)])
 @example(

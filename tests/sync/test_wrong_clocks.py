@@ -112,7 +112,7 @@ _steps = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(history=st.lists(_steps, min_size=3, max_size=20))
 @example(history=[Wrong(0, True), Edit(0, TASK), Sync(0), Wrong(0, False), Repair(0), Edit(0, SESSION), Sync(0)])
 @example(history=[Wrong(0, True), Edit(0, TASK), Sync(0), Sync(1), Edit(1, TASK), Sync(1), Wrong(0, False), Sync(0)])

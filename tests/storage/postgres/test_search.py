@@ -139,7 +139,7 @@ edits = st.builds(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=14, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(
     runs=st.lists(searchable_runs().map(as_stored), min_size=1, max_size=5),
     texts=st.lists(queries(), min_size=3, max_size=6),

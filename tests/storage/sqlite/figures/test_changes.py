@@ -98,7 +98,7 @@ VERSIONS = st.lists(
 QUERIES = ("agent:codex", "project:shop", "-project:shop agent:codex", "state:Completed agent:codex")
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     versions=VERSIONS,
     days=st.tuples(*(st.sampled_from(DAYS),) * 2),
