@@ -138,7 +138,7 @@ class TextFilter:
         return True
 
     def _has_tokens(self, text: str) -> bool:
-        """Whether the tokens are somewhere in a text, as far as that can be told without reading it as one."""
+        """Whether the tokens are somewhere in a text, as far as that shows without reading it as one."""
         if not text.isascii() and has_foreign_words(text):
             low = fold_words(text)
         elif self._is_ascii:

@@ -275,7 +275,7 @@ async def test_old_rows_are_pruned_and_no_replica_brings_them_back(
         assert [row["sessions"] for row in noted] == [0, len(runs) - 1]
         assert all(row["ended_at"] is not None for row in noted)
 
-        # A replica sends everything again, and is not told that the server has lost anything.
+        # A replica sends everything again, and does not know that the server has lost anything.
         reply = await distributed.apply(WORKSPACE, records(runs[0]), incarnation=heads[WORKSPACE])
         assert {result.outcome for result in reply.results} == {"duplicate"}
         assert await connection.fetchval(f'SELECT count(*) FROM "{schema}".sessions') == 1
