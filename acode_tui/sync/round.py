@@ -246,7 +246,7 @@ class SyncRound:
                 page = await queue(after=after, queued=queued)
                 made, pages, after = made + page.made, pages + 1, page.after
             if not self._state.should_stop():
-                await self._drain(target, cursor, counts, on_progress=on_progress, with_former=new_incarnation)
+                await self._drain(target, cursor, counts, on_progress=on_progress, with_former=everything)
             if everything and not self._state.should_stop():
                 await self._outbox.note_resend(cursor.incarnation, after)
 
