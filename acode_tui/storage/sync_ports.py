@@ -175,7 +175,7 @@ class DeliveryOutbox(Outbox, Protocol):
         At most ``max_records`` rows and about ``max_bytes`` of payload and content. A claimed record may have been
         sent: it stays as it is until it ends, and later writes of its row make another record. ``beside`` is a batch
         in flight: its records are left out. ``delivered`` is acknowledged in the same transaction, before. With
-        ``with_former`` each row that the server does not know yet comes with the stamps that were sent of it.
+        ``with_former`` each row comes with the stamps that were sent of it before.
 
         Raises LeaseLostError.
         """

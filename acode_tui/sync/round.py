@@ -230,7 +230,7 @@ class SyncRound:
             limit=HISTORY_PAGE,
             everything=everything,
             new_incarnation=new_incarnation,
-            kept_since=self._expired_before() if new_incarnation else None,
+            kept_since=self._expired_before() if everything else None,
         )
         after: str | None = await self._outbox.resend_position(cursor.incarnation) if everything else ""
         queued: frozenset[str] = frozenset()

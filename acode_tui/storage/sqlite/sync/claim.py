@@ -313,11 +313,15 @@ def _claimed(loaded: _Loaded, redact: Redact[Any]) -> ClaimedRecord:
 
 
 def _with_former(connection: sqlite3.Connection, claimed: Iterable[ClaimedRecord]) -> list[ClaimedRecord]:
-    """The same with the stamps that were sent before of each row that the server does not know yet."""
+    """The same with the stamps that were sent before of each row.
+
+    Also of a row that is based on a version: the server may have lost it, and have been pushed on by other replicas
+    before this one could see that.
+    """
     made = []
     for each in claimed:
         row = each.row
-        if row.base == 0 and TABLES[row.kind].mutable:
+        if TABLES[row.kind].mutable:
             start = f"{row.kind.value}:{row.entity.id}:"
             keys = [key for (key,) in connection.execute(_FORMER, (start, start + "~"))]
             former = tuple(parse_time(key[-STAMP_CHARS:]) for key in keys)
