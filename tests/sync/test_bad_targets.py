@@ -599,3 +599,36 @@ async def test_what_a_restored_server_lost_comes_back_without_a_conflict(
                 await assert_equal(each.database_path, restored)
         finally:
             await team.server.execute(f"DROP DATABASE {restored.name} WITH (FORCE)")
+
+
+async def test_a_row_that_went_back_where_nothing_looks_lost_is_no_conflict(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    """Other replicas have filled a promoted standby again, with older copies: its head and its ledger show no loss."""
+    async with opened(tmp_path / "a", time) as a:
+        edited, taken = await add_run(a), await add_run(a)
+        await a.sync.sync_now()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    async with opened(tmp_path / "a", time) as a, opened(tmp_path / "b", time) as b:
+        former = await team.fetch("SELECT id, state, updated_at, sync_version FROM sessions")
+        for session in (edited, taken):
+            await a.store.transition_session(session.id, SessionState.EXECUTING, reason="lost in part")
+        await a.sync.sync_now()
+        await b.sync.sync_now()
+        await team.execute(
+            "DELETE FROM sync_inbox WHERE idempotency_key LIKE 'session:%'",
+            *(
+                f"UPDATE sessions SET state = '{state}', updated_at = '{at.isoformat()}', sync_version = {version} "
+                f"WHERE id = '{session_id}'"
+                for session_id, state, at, version in former
+            ),
+        )
+        await a.store.transition_session(edited.id, SessionState.PAUSED, reason="A, later")
+        for each in (a, b):
+            report = await each.sync.sync_full()
+            assert (report.failed, report.conflicts, report.remaining) == (0, 0, 0)
+        for each in (a, b):
+            await each.sync.sync_now()
+            await assert_equal(each.database_path, team)
+            assert not await each.conflicts.list()
+        assert (await b.store.get(edited.id)).state is SessionState.PAUSED
