@@ -36,7 +36,7 @@ def open_dashboard(invocation: Invocation) -> int:
     settings, url = invocation.settings, invocation.database_url
     if url is None:
         invocation.start_log()
-    from acode_tui.tui.app import run_dashboard
+    from acode_tui.tui.run_dashboard import run_dashboard
 
     if url is not None:
         from acode_tui.config.workspace_root import find_folder

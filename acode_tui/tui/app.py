@@ -5,12 +5,10 @@ the app waits for them before it exits.
 """
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -30,7 +28,6 @@ from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.quantities import counted
 from acode_tui.logs import get_logger
-from acode_tui.storage.cursors import FIGURES
 from acode_tui.tui import garbage, preload
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP, commands
@@ -41,17 +38,17 @@ from acode_tui.tui.layout import Layout
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.messages import BackupsRequested, QueryRequested, RestoreRequested, RunRequested
-from acode_tui.tui.personal import PersonalFile, personal_path
+from acode_tui.tui.personal import PersonalFile
 from acode_tui.tui.run_alerts import Alert, RunAlerts
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style import themes
-from acode_tui.tui.style.colour_depth import EVERY_COLOUR, TerminalColours, apply_depth, terminal_colours
+from acode_tui.tui.style.colour_depth import EVERY_COLOUR, TerminalColours, apply_depth
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.stylesheet import ParsedOnce
 from acode_tui.tui.style.themes import ThemePreference, without_colours
 from acode_tui.tui.team import TeamRuns
 from acode_tui.tui.terminal import copy
-from acode_tui.tui.terminal_images import NO_IMAGES, TerminalImages, terminal_images
+from acode_tui.tui.terminal_images import NO_IMAGES, TerminalImages
 from acode_tui.tui.trust_question import TrustQuestion
 from acode_tui.tui.widgets.cursor_place import cursor_is_low, toasts_make_room
 from acode_tui.tui.workspace_holder import WorkspaceHolder
@@ -543,77 +540,3 @@ class Dashboard(App[int]):
         for command in super().get_system_commands(screen):
             if command.title not in ("Quit", "Theme", "Keys"):
                 yield command
-
-
-def run_dashboard(
-    root: Path,
-    settings: Settings,
-    *,
-    asks_for_folder: bool = True,
-    database_url: str | None = None,
-) -> int:
-    """Run the dashboard over the workspace at ``root`` and return its exit code. Raises AcodeError if the workspace
-    cannot be opened. ``asks_for_folder``: before the program's own checkout is made a workspace. ``database_url`` is a
-    database that is the workspace: then nothing is migrated, followed or written at ``root``.
-
-    Where the user restores a backup, the dashboard ends, which closes the workspace, and begins again afterwards.
-    """
-    from acode_tui.tui.opening import restore_backup
-
-    begin_with: Toast | None = None
-    while True:
-        app, mouse = _dashboard(root, settings, asks_for_folder, database_url, begin_with)
-        code = app.run(mouse=mouse)
-        if app.fatal_error is not None:
-            raise app.fatal_error
-        if app.restore is None:
-            return code or app.return_code or 0
-        begin_with = restore_backup(root, settings, app.restore)
-        asks_for_folder = False
-
-
-def _dashboard(
-    root: Path,
-    settings: Settings,
-    asks_for_folder: bool,
-    database_url: str | None,
-    begin_with: Toast | None,
-) -> tuple[Dashboard, bool]:
-    """The dashboard, and whether it has the mouse."""
-    from acode_tui.tui.layout import layout_path, load_layout, save_layout
-    from acode_tui.tui.opening import (
-        first_page_of,
-        follow_consent,
-        is_own_checkout,
-        migration_consent,
-        open_for_dashboard,
-        theme_saver,
-    )
-
-    path = layout_path()
-    layout = load_layout(path)
-    if database_url is not None and layout.sort in FIGURES:
-        # No index of figures sorts the runs of a database.
-        layout = msgspec.structs.replace(layout, sort="updated")
-    colours = terminal_colours(os.environ, settings.tui.colors)
-    app = Dashboard(
-        root,
-        settings,
-        opening=open_for_dashboard(database_url or root, settings),
-        save_theme=theme_saver(root) if database_url is None else None,
-        layout=layout,
-        save_layout=partial(save_layout, path),
-        freeze_objects=garbage.keep_present_objects,
-        collect_garbage=garbage.collect_if_due,
-        migration_consent=migration_consent(root, settings) if database_url is None else None,
-        asks_for_folder=asks_for_folder and database_url is None and is_own_checkout(root),
-        follow_consent=follow_consent(root) if database_url is None else None,
-        personal=PersonalFile(personal_path()),
-        terminal=colours,
-        images=terminal_images(os.environ, settings.tui.images, many_colours=colours.depth in ("truecolor", "256")),
-        # A browser's driver serves one run of the app.
-        can_restore=database_url is None and not os.environ.get("TEXTUAL_DRIVER"),
-        begin_with=begin_with,
-        first_page=first_page_of(root, settings, layout) if database_url is None else None,
-    )
-    return app, layout.mouse

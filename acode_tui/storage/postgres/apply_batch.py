@@ -10,10 +10,9 @@ The number of round trips depends on which of these steps are needed, not on the
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -42,7 +41,8 @@ from acode_tui.storage.postgres.errors import DRIVER_ERRORS, pruned_run
 from acode_tui.storage.postgres.identifiers import Connection
 from acode_tui.storage.postgres.incoming import read_incoming
 from acode_tui.storage.postgres.lexemes import EDITED
-from acode_tui.storage.postgres.rows import column_values, conflict_from_row, stored_columns
+from acode_tui.storage.postgres.prepared_batch import PreparedBatch, batch_arrays, sorted_by_id, write_arrays
+from acode_tui.storage.postgres.rows import conflict_from_row
 from acode_tui.storage.postgres.settle import Decision, RemoteRow, settle
 
 CONFLICT_NAMESPACE = uuid.UUID("2c9c4f5e-4a53-5b0a-8f0e-6d1f3a8f5c71")
@@ -65,7 +65,7 @@ async def deliver(
     indexed: Collection[str] = (),
     sent_lexemes: Lexemes | None = None,
     delivery_type: "type[Delivery] | None" = None,
-    prepared: "PreparedBatch | None" = None,
+    prepared: PreparedBatch | None = None,
 ) -> ApplyReply:
     """Deliver a batch. ``idle_timeout`` in seconds; the server's rows that are read have to fulfil ``incoming``.
 
@@ -127,51 +127,6 @@ def _require_distinct(batch: Sequence[ApplyRow]) -> None:
         raise ValueError("two records of one entity in a batch: coalesce them first")
 
 
-class PreparedBatch(NamedTuple):
-    """What a delivery makes of a batch: lexemes, and the arrays of the statement for ``kinds``."""
-
-    kinds: tuple[EntityType, ...]
-    arrays: list[Any]
-    lexemes: Lexemes
-
-
-async def prepare(batch: Sequence[ApplyRow], rules: ConflictRules) -> PreparedBatch:
-    """All of a delivery that can be done while the connection is busy with the batch before it."""
-    lexemes = await lexemes_by_session([row.entity for row in batch])
-    return PreparedBatch(*_arrays(batch, rules, only_present=False), lexemes)
-
-
-def _arrays(
-    batch: Sequence[ApplyRow], rules: ConflictRules, *, only_present: bool
-) -> tuple[tuple[EntityType, ...], list[Any]]:
-    """The ledger's arrays and those of each table."""
-    arrays: list[Any] = ledger_arrays(batch, rules)
-    by_kind: dict[EntityType, list[ApplyRow]] = {kind: [] for kind in TABLES}
-    for row in batch:
-        by_kind[row.entity.kind].append(row)
-    # A connection of the sync lives for a few batches, so it prepares one statement, with every table in it.
-    kinds = tuple(kind for kind in TABLES if by_kind[kind] or not only_present)
-    for kind in kinds:
-        rows = sorted_by_id(by_kind[kind])
-        # Where no row has a value, an empty array says so: unnest fills up with NULL.
-        arrays += [
-            () if values[:1] == [None] and values.count(None) == len(values) else values
-            for values in write_arrays(kind, rows, [row.base + 1 for row in rows])
-        ]
-        arrays.append([row.idempotency_key for row in rows])
-    return kinds, arrays
-
-
-def ledger_arrays(batch: Sequence[ApplyRow], rules: ConflictRules) -> list[list[Any]]:
-    """Session ids, keys and digests, in the order of the ledger's key."""
-    ordered = sorted(batch, key=attrgetter("session_id", "idempotency_key"))
-    return [
-        [row.session_id for row in ordered],
-        [row.idempotency_key for row in ordered],
-        [row.digest or rules.content_digest(row.entity) for row in ordered],
-    ]
-
-
 _SETTLED_PART = 1 << 20
 """The first part of what is added after settling; a batch's own parts have smaller numbers."""
 
@@ -207,7 +162,9 @@ class Delivery:
 
     async def write(self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int) -> int:
         """Head, ledger, first writes and search index in one statement. Returns the batch's ``change_seq``."""
-        prepared = self.prepared or PreparedBatch(*_arrays(batch, self._rules, only_present=self.only_present), lexemes)
+        prepared = self.prepared or PreparedBatch(
+            *batch_arrays(batch, self._rules, only_present=self.only_present), lexemes
+        )
         arguments = [self._workspace_id, incarnation, known_seq, *prepared.arrays, *search_arrays(lexemes)]
         change_seq: int | None = None
         for what, names, numbers in await self._connection.fetch(self._sql.fused(prepared.kinds), *arguments):
@@ -510,21 +467,6 @@ def _sound_version(record: Mapping[str, Any]) -> int:
     """The version of a row that is not valid; 0 where that is not valid either."""
     version: int = record["sync_version"]
     return version if 0 <= version <= MAX_NUMBER else 0
-
-
-def sorted_by_id(rows: Iterable[ApplyRow]) -> list[ApplyRow]:
-    """Rows sorted by id, so that two batches that share rows wait for each other instead of deadlocking."""
-    return sorted(rows, key=attrgetter("entity.id"))
-
-
-def write_arrays(kind: EntityType, rows: Sequence[ApplyRow], versions: Sequence[int]) -> list[Sequence[Any]]:
-    """One array for each stored column, and the new versions of mutable rows."""
-    table = TABLES[kind]
-    entities = [row.entity for row in rows]
-    arrays: list[Sequence[Any]] = [column_values(column, entities) for column in stored_columns(table)]
-    if table.mutable:
-        arrays.append(versions)
-    return arrays
 
 
 SentRecord = tuple[str, str, str, datetime, str]

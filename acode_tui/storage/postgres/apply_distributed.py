@@ -19,7 +19,7 @@ from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyRow
-from acode_tui.storage.postgres.apply_batch import Delivery, SentRecord, ledger_arrays, sorted_by_id, write_arrays
+from acode_tui.storage.postgres.apply_batch import Delivery, SentRecord
 from acode_tui.storage.postgres.apply_sql import (
     ON_KNOWN_KEY,
     TEXTS,
@@ -31,6 +31,7 @@ from acode_tui.storage.postgres.apply_sql import (
 )
 from acode_tui.storage.postgres.batch_lexemes import Lexemes, search_arrays
 from acode_tui.storage.postgres.identifiers import Connection
+from acode_tui.storage.postgres.prepared_batch import ledger_arrays, sorted_by_id, write_arrays
 from acode_tui.storage.postgres.rows import PG_TYPES, stored_columns
 
 _MOST_ROWS = 256

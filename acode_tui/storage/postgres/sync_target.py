@@ -34,7 +34,7 @@ from acode_tui.storage.delivery_protocol import (
 )
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.postgres import migrate
-from acode_tui.storage.postgres.apply_batch import PreparedBatch, deliver, held_otherwise, prepare
+from acode_tui.storage.postgres.apply_batch import deliver, held_otherwise
 from acode_tui.storage.postgres.apply_distributed import DistributedDelivery, held_otherwise_distributed
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.batch_lexemes import Lexemes
@@ -43,6 +43,7 @@ from acode_tui.storage.postgres.connection import PostgresConnectionFactory, dea
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, foreign_workspace, translate_to_fault
 from acode_tui.storage.postgres.identifiers import is_uuid, quoted_schema
 from acode_tui.storage.postgres.pooler import pinned
+from acode_tui.storage.postgres.prepared_batch import PreparedBatch, prepare
 from acode_tui.storage.postgres.probe import read_facts
 from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page, read_again, read_head
 

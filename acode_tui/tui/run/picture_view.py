@@ -73,7 +73,7 @@ class PictureView(Container, can_focus=True):
 
     dashboard = DashboardGetter()
 
-    class DrawnAnew(Message):
+    class Redrawn(Message):
         """The picture was drawn for the present size of the frame."""
 
         def __init__(self, drawn: Drawn) -> None:
@@ -107,8 +107,8 @@ class PictureView(Container, can_focus=True):
         except PictureError as error:
             self.post_message(PictureRefused(str(error)))
         else:
-            self.post_message(self.DrawnAnew(drawn))
+            self.post_message(self.Redrawn(drawn))
 
-    @on(DrawnAnew)
-    def _show(self, event: DrawnAnew) -> None:
+    @on(Redrawn)
+    def _show(self, event: Redrawn) -> None:
         self.query_one(_Picture).show(event.drawn)

@@ -15,8 +15,8 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.domain.validation import Limits
 from acode_tui.storage.delivery_protocol import ApplyReply, FaultKind, PostgresFault
-from acode_tui.storage.postgres import apply_batch
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
+from acode_tui.storage.postgres.prepared_batch import write_arrays
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.classify import Verdict, classify
 from acode_tui.sync.conflict import ConflictResolver
@@ -149,7 +149,7 @@ async def test_the_second_write_does_not_replace_a_newer_row(
     connection = await pg_database.connect()
     try:
         statement = ApplyStatements("public", IncomingRules(limits=Limits(), wall=system_clock)).rewrite[row.kind]
-        arrays = apply_batch.write_arrays(row.kind, [row], [version])
+        arrays = write_arrays(row.kind, [row], [version])
         assert await connection.fetch(statement, *arrays, [WORKSPACE], [3], LAST_DAY) == []
     finally:
         await connection.close()
