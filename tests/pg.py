@@ -8,6 +8,7 @@ authentication, and as an unprivileged user where the tests run as root. Databas
 import asyncio
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
@@ -32,6 +33,7 @@ UNPRIVILEGED = 65534
 
 TEMPLATE = "acode_template"
 _PREFIX = "acode-pg-"
+_CHANCE = random.SystemRandom()  # tests seed the other one alike
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -47,10 +49,14 @@ reveals code that forgets that times are UTC."""
 
 
 def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens, below those that the system gives to outgoing connections: a server that is
+    started again finds it free again, however many clients connect meanwhile.
+    """
+    while True:
+        port = _CHANCE.randrange(16_384, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
